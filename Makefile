@@ -1,0 +1,100 @@
+# `make demo` and `make test` each do all the set-up a fresh machine needs; a second run skips what is done.
+# Settings: PYTHON=... (3.11 or 3.12), PIP_EXTRA="..." (more options for pip), MOWE_CACHE=... (weights).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP_EXTRA ?=
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+export PYTHONUNBUFFERED := 1
+
+# nvidia-smi can be there without a card behind it, so it has to answer
+GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo yes)
+CONSTRAINTS := $(if $(GPU),,-c constraints-cpu.txt)
+
+# a stamp carries a checksum of what it stands for, so changed requirements install again
+checksum = $(shell cat $(1) /dev/null 2>/dev/null | cksum | cut -d' ' -f1)
+RUNTIME := $(VENV)/.runtime-$(call checksum,requirements.txt constraints-cpu.txt)
+DEV := $(VENV)/.dev-$(call checksum,requirements.txt requirements-dev.txt constraints-cpu.txt)
+PINS := $(wildcard mowe/weights/catalogue.py)
+BENCH := .venv-bench/.installed-$(call checksum,benchmarks/requirements.txt)
+WEIGHTS := $(VENV)/.weights-$(call checksum,$(PINS))-$(shell echo "$${MOWE_CACHE-}" | cksum | cut -d' ' -f1)
+
+.PHONY: help setup demo test test-slow check format train corpus eval bench clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(DEV) $(WEIGHTS)  ## .venv with everything, weights fetched and verified
+
+demo: $(RUNTIME) $(WEIGHTS)  ## start the app and print its address
+	$(RUN) app.py
+
+test: $(DEV) $(WEIGHTS)  ## every test that needs neither a GPU nor the network
+	@scripts/browser.sh
+	$(RUN) -m pytest $(PYTEST_ARGS)
+
+test-slow: $(DEV) $(WEIGHTS)  ## the same and the slow ones
+	@scripts/browser.sh
+	$(RUN) -m pytest --run-slow $(PYTEST_ARGS)
+
+check: $(DEV)  ## lint, format check, types
+	@rm -f ui/*.pyi  # Gradio writes these, and mypy would believe them when they are stale
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+format: $(DEV)  ## apply the formatter and the safe fixes
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+CONFIG ?=
+train: $(RUNTIME) $(WEIGHTS)  ## train: make train CONFIG=path/to/run.json
+	@[ -n "$(CONFIG)" ] || { echo "make train needs CONFIG=path/to/run.json; docs/TRAINING.md shows one"; exit 2; }
+	$(RUN) -m mowe.training --config $(CONFIG)
+
+CORPUS_ARGS ?= --help
+corpus: $(RUNTIME)  ## build training data: make corpus CORPUS_ARGS="..."
+	$(RUN) -m mowe.training.corpus $(CORPUS_ARGS)
+
+eval:  ## what can be evaluated today
+	@echo "No benchmark runner yet. What exists: 'make bench' (speed and memory) and the held-out"
+	@echo "scores that training writes to its run folder; docs/LOG.md has the numbers."
+
+bench: $(RUNTIME) $(WEIGHTS)  ## speed and memory, with and without the mixture, beside a cascade
+	@$(MAKE) $(BENCH) || echo "the cascade cannot be installed here and is left out"
+	$(RUN) -m benchmarks.latency $(BENCH_ARGS)
+
+clean:  ## remove caches (not .venv, not the weights)
+	rm -rf .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+$(VENV)/.created:
+	@if ! $(RUN) -m pip --version >/dev/null 2>&1; then \
+	  python=$$(scripts/find-python.sh "$${PYTHON-}"); \
+	  echo "creating $(VENV) with $$python"; "$$python" -m venv $(VENV); fi
+	@touch $@
+
+$(RUNTIME): | $(VENV)/.created
+	$(RUN) -m pip install -r requirements.txt $(CONSTRAINTS) $(PIP_EXTRA)
+	@rm -f $(VENV)/.runtime-* && touch $@
+
+$(DEV): | $(RUNTIME)
+	$(RUN) -m pip install -r requirements-dev.txt $(CONSTRAINTS) $(PIP_EXTRA)
+	@rm -f $(VENV)/.dev-* && touch $@
+
+# apart from .venv: what only the comparison needs must not change what the app runs with
+$(BENCH): | $(RUNTIME)
+	$(RUN) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install -r benchmarks/requirements.txt $(PIP_EXTRA)
+	@rm -f .venv-bench/.installed-* && touch $@
+
+$(WEIGHTS): | $(RUNTIME)
+	$(RUN) -m mowe doctor --fetch
+	@rm -f $(VENV)/.weights-* && touch $@

@@ -1,0 +1,1 @@
+"""Tables in, numbers and Plotly figures out; knows nothing of pages."""

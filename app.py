@@ -1,0 +1,22 @@
+"""The app's entry, here and on a Space: load the assistant, build the page, serve it.
+
+Settings come from the environment: `MOWE_MODEL` (a preset, checkpoint folder or hub repository),
+`GRADIO_SERVER_NAME` and `GRADIO_SERVER_PORT`.
+"""
+
+import os
+
+import ui  # first: a Space that lends GPUs prepares itself before torch is used
+from mowe.assistant import DEFAULT_CHECKPOINT, load_assistant
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    ui.use_private_temp_dir()
+    assistant = load_assistant(os.environ.get("MOWE_MODEL") or DEFAULT_CHECKPOINT)
+    app = ui.build_app(assistant)
+    app.launch(**ui.launch_settings(assistant.limits.max_bytes))
+
+
+if __name__ == "__main__":
+    main()

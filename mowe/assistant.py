@@ -1,0 +1,442 @@
+"""Recordings and a conversation in, a stream of answers with their routing out.
+
+The one seam that page, command line, API, evaluation and analysis use. Nothing is cut silently: a
+long recording becomes windows, and the answer says how they were used (decision 0008).
+"""
+
+import math
+import re
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import mowe
+from mowe.audio import AudioLimits, Recording
+from mowe.checkpoint import MoWE
+from mowe.errors import QuestionError
+from mowe.language_model import AUDIO_MARK, Message
+from mowe.model import Heard, make_batch
+from mowe.presets import PRESETS
+from mowe.routing import Routing, RoutingControl
+
+DEFAULT_CHECKPOINT = "mini"
+SHIPPED = {"mini": Path(__file__).parent.parent / "assets" / "mowe-mini"}
+TRANSCRIBE = "Transcribe the speech."
+MAX_AUDIO_TOKENS = 800  # in one prompt; 2 minutes at 6.25 tokens per second
+TOGETHER, APART, SILENT = "all windows together", "window by window", "no audio"
+_ASKS_TRANSCRIPT = re.compile(r"\b(transcri\w+|verbatim|word for word|dictat\w+)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How the reply is decoded."""
+
+    max_new_tokens: int = 200  # 1 to 1000
+    temperature: float = 0.0  # 0 is greedy
+    top_p: float = 0.9  # probability mass, in (0, 1]; only where temperature > 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_new_tokens <= 1000:
+            raise QuestionError(f"max_new_tokens must be 1 to 1000, found {self.max_new_tokens}")
+        if not 0 <= self.temperature <= 2:
+            raise QuestionError(f"temperature must be 0 to 2, found {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise QuestionError(f"top_p must be above 0 and at most 1, found {self.top_p}")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn of a conversation, with the recordings that came with it."""
+
+    role: str  # "user" or "assistant"
+    text: str
+    recordings: tuple[Recording, ...] = ()
+
+
+@dataclass(frozen=True)
+class WindowRouting:
+    """Which weak encoders ran for one window of one recording."""
+
+    recording: int  # counted through the conversation, from 0
+    start: float  # seconds
+    end: float  # seconds
+    independent: dict[str, float]  # probability by encoder; empty without that router
+    dependent: dict[str, float]
+    chosen: tuple[str, ...]
+    entropy: float  # nats, of the data-dependent router where there is one
+    margin: float  # largest minus second largest probability
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A reply so far, and everything that is known about how it came about."""
+
+    text: str
+    question: str
+    preset: str
+    seed: int
+    windows: tuple[WindowRouting, ...]
+    embedding: np.ndarray  # (base_dim,) float32, mean base embedding of the last recording
+    audio: tuple[dict[str, Any], ...]  # what was done to each recording
+    timings: dict[str, float]  # seconds; tokens_per_second is a rate
+    mode: str
+    versions: dict[str, str]
+    finished: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, without the embedding's digits beyond float32."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain["windows"] = [asdict(window) | {"chosen": list(window.chosen)} for window in self.windows]
+        plain["embedding"] = [float(one) for one in self.embedding]
+        plain["audio"] = list(self.audio)
+        return plain
+
+
+@dataclass(frozen=True)
+class _Window:
+    recording: int
+    start: float
+    end: float
+    whole: bool  # the recording's only window
+    tokens: torch.Tensor  # (audio_tokens, llm_dim)
+    routing: WindowRouting
+    pooled: np.ndarray  # (base_dim,)
+
+
+@dataclass(frozen=True)
+class _Prompt:
+    heading: str  # before the reply; a time range where windows are answered apart
+    messages: list[Message]
+    audio: list[torch.Tensor]  # one (audio_tokens, llm_dim) per mark
+
+
+@dataclass
+class _Stopwatch:
+    """Timings of one answer, filled as it goes."""
+
+    started: float = field(default_factory=time.perf_counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+    pieces: int = 0
+    first: float | None = None
+
+    def piece(self) -> None:
+        self.pieces += 1
+        if self.first is None:
+            self.first = time.perf_counter()
+
+    def read(self) -> dict[str, float]:
+        now = time.perf_counter()
+        timings = {"decode": 0.0, "encoders": 0.0, "prefill": 0.0} | self.seconds
+        if self.first is not None:
+            timings["first_token"] = self.first - self.started
+            timings["prefill"] = timings["first_token"] - timings["encoders"]
+            if self.pieces > 1:
+                timings["tokens_per_second"] = (self.pieces - 1) / (now - self.first)
+        return timings | {"total": now - self.started}
+
+
+class Assistant:
+    """Answers questions about recordings with a MoWE model."""
+
+    def __init__(
+        self,
+        model: MoWE,
+        *,
+        limits: AudioLimits | None = None,
+        max_question_chars: int = 2000,
+        max_audio_tokens: int = MAX_AUDIO_TOKENS,
+    ) -> None:
+        """Take a loaded model; LoRA is folded into its weights, so it can no longer be trained.
+
+        Args:
+            model: The mixture.
+            limits: Which recordings are accepted.
+            max_question_chars: Longest instruction.
+            max_audio_tokens: Audio tokens in one prompt; beyond it, windows are answered apart.
+        """
+        self.model = model.eval()
+        self.model.language_model.fold()
+        self.limits = limits or AudioLimits()
+        self.max_question_chars = max_question_chars
+        self.max_audio_tokens = max_audio_tokens
+
+    @property
+    def encoder_names(self) -> tuple[str, ...]:
+        """Names of the weak encoders."""
+        return self.model.encoder_names
+
+    @property
+    def preset(self) -> str:
+        """Name of the mixture's preset."""
+        return self.model.config.preset
+
+    @property
+    def device(self) -> str:
+        """Where the model lies."""
+        return str(self.model.device)
+
+    def stream(
+        self,
+        conversation: Sequence[Turn],
+        *,
+        sampling: Sampling | None = None,
+        control: RoutingControl | None = None,
+        stop: threading.Event | None = None,
+    ) -> Iterator[Answer]:
+        """Answer the last turn; every item holds the text so far, the last one is `finished`.
+
+        The first item comes with the routing and no text, as soon as the encoders ran. Closing the
+        iterator or setting `stop` ends the decoding within one token.
+
+        Args:
+            conversation: Turns, oldest first; the last one is the user's.
+            sampling: How to decode.
+            control: Routing overrides for every recording of the conversation.
+            stop: Set it to end early.
+
+        Raises:
+            QuestionError: If the instruction is empty or too long.
+            AudioError: If a recording cannot be used.
+            ValueError: If `control` names an unknown encoder.
+        """
+        question = self._question(conversation)
+        sampling, stop = sampling or Sampling(), stop or threading.Event()
+        watch = _Stopwatch()
+        windows = self._listen(conversation, control)
+        watch.seconds["encoders"] = time.perf_counter() - watch.started
+        prompts, mode = self._prompts(conversation, windows)
+        answer = self._answer(question, conversation, windows, mode, sampling.seed)
+        yield replace(answer, timings=watch.read())
+        text = ""
+        for prompt in prompts:
+            text = f"{text.strip()} {prompt.heading}".lstrip()
+            for piece in self._decode(prompt, sampling, stop):
+                watch.piece()
+                text += piece
+                yield replace(answer, text=text.strip(), timings=watch.read())
+            if stop.is_set():
+                break
+        yield replace(answer, text=text.strip(), timings=watch.read(), finished=True)
+
+    def ask(self, recordings: Sequence[Recording], question: str, **settings: Any) -> Answer:
+        """Answer one question about some recordings; see `stream` for settings and errors."""
+        return self._last(self.stream([Turn("user", question, tuple(recordings))], **settings))
+
+    def transcribe(self, recording: Recording, **settings: Any) -> Answer:
+        """Write down the speech, window by window; see `stream` for settings and errors."""
+        return self.ask([recording], TRANSCRIBE, **settings)
+
+    @torch.inference_mode()
+    def route(self, recording: Recording, *, control: RoutingControl | None = None) -> Answer:
+        """Only the routing and the base embedding, without running the language model.
+
+        Raises:
+            ValueError: If `control` names an unknown encoder.
+        """
+        watch = _Stopwatch()
+        conversation = [Turn("user", "", (recording,))]
+        windows = self._listen(conversation, control)
+        watch.seconds["encoders"] = time.perf_counter() - watch.started
+        answer = self._answer("", conversation, windows, TOGETHER, 0)
+        return replace(answer, timings=watch.read(), finished=True)
+
+    @staticmethod
+    def _last(answers: Iterator[Answer]) -> Answer:
+        *_, last = answers
+        return last
+
+    def _question(self, conversation: Sequence[Turn]) -> str:
+        if not conversation or conversation[-1].role != "user":
+            raise QuestionError("the conversation must end with a user turn")
+        question = conversation[-1].text.strip()
+        if not question:
+            raise QuestionError("the question is empty; type one or pick a suggestion")
+        if len(question) > self.max_question_chars:
+            raise QuestionError(
+                f"the question has {len(question)} characters, "
+                f"at most {self.max_question_chars} are allowed"
+            )
+        return question
+
+    @torch.inference_mode()
+    def _listen(
+        self, conversation: Sequence[Turn], control: RoutingControl | None
+    ) -> list[_Window]:
+        recordings = [one for turn in conversation for one in turn.recordings]
+        windows = []
+        for number, recording in enumerate(recordings):
+            spans = recording.windows(self.model.config.window_seconds)
+            for start, end in spans:
+                heard = self._hear(recording.window(start, end), control)
+                windows.append(
+                    _Window(
+                        recording=number,
+                        start=start,
+                        end=end,
+                        whole=len(spans) == 1,
+                        tokens=heard.audio_tokens()[0],
+                        routing=self._window_routing(number, start, end, heard),
+                        pooled=heard.pooled[0].cpu().numpy(),
+                    )
+                )
+        return windows
+
+    def _hear(self, recording: Recording, control: RoutingControl | None) -> Heard:
+        rates = self.model.sample_rates
+        batch = make_batch([{rate: torch.from_numpy(recording.at(rate)) for rate in rates}])
+        device = self.model.device
+        return self.model.listen(
+            batch._replace(
+                waveforms={rate: one.to(device) for rate, one in batch.waveforms.items()},
+                lengths={rate: one.to(device) for rate, one in batch.lengths.items()},
+            ),
+            control,
+        )
+
+    def _window_routing(self, number: int, start: float, end: float, heard: Heard) -> WindowRouting:
+        routing = describe_routing(heard.routing, self.encoder_names)
+        return WindowRouting(number, round(start, 3), round(end, 3), **routing)
+
+    def _prompts(self, conversation: Sequence[Turn], windows: list[_Window]) -> tuple[list[_Prompt], str]:
+        """What the language model is asked, and how the windows were used."""
+        if not windows:
+            return [_Prompt("", _messages(conversation), [])], SILENT
+        last = windows[-1].recording
+        fresh = [window for window in windows if window.recording == last]
+        question = conversation[-1].text
+        transcript = bool(_ASKS_TRANSCRIPT.search(question))
+        total = sum(len(window.tokens) for window in windows)
+        if not transcript and total <= self.max_audio_tokens:
+            return [_Prompt("", _messages(conversation), _by_recording(windows))], TOGETHER
+        # Windows of the last recording, each alone: no window hears another, none is left out.
+        asked = [Message("user", AUDIO_MARK + question)]
+        prompts = [_Prompt(_heading(one, transcript), asked, [one.tokens]) for one in fresh]
+        return prompts, TOGETHER if len(fresh) == 1 else APART
+
+    def _decode(self, prompt: _Prompt, sampling: Sampling, stop: threading.Event) -> Iterator[str]:
+        language_model = self.model.language_model
+        built = language_model.prompt(prompt.messages, list(map(len, prompt.audio)), reply=True)
+        room = language_model.context - sampling.max_new_tokens
+        if len(built.ids) > room:
+            raise QuestionError(
+                f"the conversation has {len(built.ids)} tokens, {room} fit; clear it and start again"
+            )
+        silent = torch.zeros(0, language_model.dim, device=self.model.device)
+        audio = torch.cat([silent, *prompt.audio])
+        return language_model.stream(built, audio, stop=stop, **asdict(sampling))
+
+    def _answer(
+        self,
+        question: str,
+        conversation: Sequence[Turn],
+        windows: list[_Window],
+        mode: str,
+        seed: int,
+    ) -> Answer:
+        recordings = [one for turn in conversation for one in turn.recordings]
+        seconds = self.model.config.window_seconds
+        audio = []
+        for number, recording in enumerate(recordings):
+            count = sum(window.recording == number for window in windows)
+            account = recording.treatment
+            audio.append(
+                {
+                    "name": recording.name,
+                    **account.to_dict(),
+                    "windowed": count > 1,
+                    "sentence": account.sentence(count, seconds),
+                }
+            )
+        nothing = np.zeros(self.model.base_encoder.dim, dtype=np.float32)
+        return Answer(
+            text="",
+            question=question,
+            preset=self.preset,
+            seed=seed,
+            windows=tuple(window.routing for window in windows),
+            embedding=_embedding(windows) if windows else nothing,
+            audio=tuple(audio),
+            timings={},
+            mode=mode,
+            versions=versions(),
+            finished=False,
+        )
+
+
+def load_assistant(name: str = DEFAULT_CHECKPOINT, *, device: str | None = None) -> Assistant:
+    """Load a checkpoint or preset and answer with it.
+
+    Args:
+        name: `mini` (the shipped checkpoint), another preset, a checkpoint folder, or a hub repo.
+        device: `cpu`, `cuda`, ...; None takes a GPU where there is one.
+
+    Raises:
+        CheckpointError: If the checkpoint is incomplete or its components changed.
+        WeightsError: If a component cannot be fetched or verified.
+    """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    shipped = SHIPPED.get(name)
+    if shipped is not None and shipped.is_dir():
+        return Assistant(MoWE.from_pretrained(shipped, device=device))
+    if name in PRESETS:
+        return Assistant(MoWE.from_preset(name, device=device))
+    return Assistant(MoWE.from_pretrained(name, device=device))
+
+
+def describe_routing(routing: Routing, names: tuple[str, ...]) -> dict[str, Any]:
+    """The first example's routing in words and numbers: the fields of `WindowRouting`."""
+    rows = {
+        "independent": routing.independent,
+        "dependent": routing.dependent,
+    }
+    described: dict[str, Any] = {
+        kind: {} if row is None else dict(zip(names, row[0].tolist(), strict=True))
+        for kind, row in rows.items()
+    }
+    chosen = routing.chosen[0].tolist() if routing.weights else []
+    described["chosen"] = tuple(name for name, ran in zip(names, chosen, strict=bool(chosen)) if ran)
+    leading = sorted((described["dependent"] or described["independent"]).values(), reverse=True)
+    described["entropy"] = -sum(one * math.log(one) for one in leading if one > 0)
+    described["margin"] = leading[0] - leading[1] if len(leading) > 1 else 0.0
+    return described
+
+
+def versions() -> dict[str, str]:
+    """Versions of what an answer depends on."""
+    packages = ("torch", "transformers", "peft", "torchaudio")
+    return {"mowe": mowe.__version__, **{name: version(name) for name in packages}}
+
+
+def _messages(conversation: Sequence[Turn]) -> list[Message]:
+    return [Message(turn.role, AUDIO_MARK * len(turn.recordings) + turn.text) for turn in conversation]
+
+
+def _by_recording(windows: list[_Window]) -> list[torch.Tensor]:
+    numbers = sorted({window.recording for window in windows})
+    return [torch.cat([one.tokens for one in windows if one.recording == number]) for number in numbers]
+
+
+def _heading(window: _Window, transcript: bool) -> str:
+    if transcript or window.start == 0 and window.whole:
+        return ""
+    return f"[{_clock(window.start)}–{_clock(window.end)}] "
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def _embedding(windows: list[_Window]) -> np.ndarray:
+    """Mean of the last recording's windows, weighed by their length, `(base_dim,)`."""
+    last = [window for window in windows if window.recording == windows[-1].recording]
+    lengths = [window.end - window.start for window in last]
+    mean = np.average([window.pooled for window in last], axis=0, weights=lengths)
+    return mean.astype(np.float32)

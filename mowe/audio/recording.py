@@ -1,0 +1,151 @@
+"""A decoded recording, its windows, and the account of what was done to it."""
+
+import dataclasses
+import hashlib
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mowe.audio.limits import duration
+from mowe.audio.signals import SAMPLE_RATE, resample
+
+MIN_SECONDS = 1.0  # s; anything shorter is padded with silence to this
+MIN_TAIL_SECONDS = 0.5  # s; a shorter last window takes from the one before it
+
+CHANNEL_NAMES = {1: "mono", 2: "stereo"}
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What a recording was, and what was done to it before a model hears it."""
+
+    source_rate: int  # Hz
+    source_channels: int
+    source_seconds: float  # s, before padding
+    resampled: bool  # to 16 kHz, for the base encoder
+    downmixed: bool  # the mean of the channels
+    padded_seconds: float  # s of silence added at the end
+    peak: float  # largest absolute sample of the mono mix, 1 is full scale
+    notes: tuple[str, ...]  # anything else a listener should know
+
+    def sentence(self, windows: int = 1, window_seconds: float = 0.0) -> str:
+        """One plain line for people.
+
+        Args:
+            windows: How many windows the recording was cut into.
+            window_seconds: Their length, s; said only when there are several.
+        """
+        parts = [f"{self._source()}, {self._conversion()}"]
+        if self.padded_seconds >= 0.001:  # less is rounding of odd rates
+            whole = duration(self.source_seconds + self.padded_seconds)
+            parts.append(f"{duration(self.source_seconds)} padded with silence to {whole}")
+        if windows > 1:
+            parts.append(f"cut into {windows} windows of {duration(window_seconds)}")
+        return "; ".join([*parts, *self.notes]) + "."
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain JSON types."""
+        return {**dataclasses.asdict(self), "notes": list(self.notes)}
+
+    def _source(self) -> str:
+        channels = CHANNEL_NAMES.get(self.source_channels, f"{self.source_channels} channels")
+        return f"{self.source_rate / 1000:g} kHz {channels}"
+
+    def _conversion(self) -> str:
+        mixed = ["mixed to mono"] if self.downmixed else []
+        converted = [f"resampled to {SAMPLE_RATE / 1000:g} kHz"] if self.resampled else []
+        return " and ".join(mixed + converted) or "used as it is"
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Mono samples at the rate they were recorded at; its arrays are shared, not to be written."""
+
+    name: str  # for people; never a path
+    samples: np.ndarray  # (samples,) float32 in [-1, 1]
+    sample_rate: int  # Hz
+    content_hash: str  # what caches are keyed by
+    treatment: Treatment
+    path: Path | None = None
+    _converted: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def seconds(self) -> float:
+        """Length including padding, s."""
+        return len(self.samples) / self.sample_rate
+
+    def at(self, sample_rate: int) -> np.ndarray:
+        """The samples at another rate (Hz), `(samples,)` float32; converted once per rate."""
+        if sample_rate not in self._converted:
+            self._converted[sample_rate] = resample(self.samples, self.sample_rate, sample_rate)
+        return self._converted[sample_rate]
+
+    def window(self, start_seconds: float, end_seconds: float) -> "Recording":
+        """The part between two times, padded like any short recording.
+
+        Args:
+            start_seconds: From here, s.
+            end_seconds: To here, s; the end of the recording when that comes first.
+
+        Raises:
+            ValueError: If no sample lies between them.
+        """
+        start = round(max(start_seconds, 0.0) * self.sample_rate)
+        end = min(round(end_seconds * self.sample_rate), len(self.samples))
+        if start >= end:
+            raise ValueError(
+                f"a window of {self.name} must lie within 0 to {self.seconds} s,"
+                f" got {start_seconds} to {end_seconds}"
+            )
+        if (start, end) == (0, len(self.samples)):
+            return self
+        samples, padded_seconds = pad_short(self.samples[start:end], self.sample_rate)
+        return Recording(
+            name=self.name,
+            samples=samples,
+            sample_rate=self.sample_rate,
+            content_hash=hash_samples(samples, self.sample_rate),
+            treatment=dataclasses.replace(
+                self.treatment,
+                source_seconds=(end - start) / self.sample_rate,
+                padded_seconds=padded_seconds,
+            ),
+            path=self.path,
+        )
+
+    def windows(self, seconds: float) -> list[tuple[float, float]]:
+        """Start and end (s) of consecutive windows that together hold every sample.
+
+        Args:
+            seconds: Length of each window, 1 s or more. The last may be shorter, though not under
+                0.5 s: then it begins earlier and the window before it ends earlier. No window is
+                longer than asked, since an encoder may have no positions for more.
+
+        Raises:
+            ValueError: If `seconds` is below 1.
+        """
+        if seconds < 2 * MIN_TAIL_SECONDS:
+            raise ValueError(f"windows must last {2 * MIN_TAIL_SECONDS} s or more, got {seconds}")
+        count = max(1, math.ceil(self.seconds / seconds))
+        starts = [index * seconds for index in range(count)]
+        if count > 1:
+            starts[-1] = min(starts[-1], self.seconds - MIN_TAIL_SECONDS)
+        return list(zip(starts, [*starts[1:], self.seconds], strict=True))
+
+
+def pad_short(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, float]:
+    """Samples `(samples,)` followed by silence up to one second, and the seconds of it."""
+    missing = round(MIN_SECONDS * sample_rate) - len(samples)
+    if missing <= 0:
+        return samples, 0.0
+    return np.pad(samples, (0, missing)), missing / sample_rate
+
+
+def hash_samples(samples: np.ndarray, sample_rate: int) -> str:
+    """Sha256 (hex) of samples and rate: equal sounds are equal whatever the file was called."""
+    digest = hashlib.sha256(f"{sample_rate}:".encode())
+    digest.update(np.ascontiguousarray(samples).data)
+    return digest.hexdigest()

@@ -1,0 +1,231 @@
+"""Trained weights, config, component hashes and model card, to and from a folder or a hub repo.
+
+A checkpoint holds only what was trained: routers, projections, adapter and LoRA. The pretrained
+components are named by source and fingerprint, and a changed component is refused. Decision 0005.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import huggingface_hub
+import torch
+from huggingface_hub import ModelHubMixin
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mowe import weights
+from mowe.config import MoWEConfig, from_dict, to_dict
+from mowe.errors import CheckpointError, ConfigError
+from mowe.model import MoWEModel
+from mowe.presets import preset
+
+COMPONENTS_FILE = "components.json"
+MAX_FILE_SIZE = "15MB"  # so that every file stays below 16 MB
+_BUILD_SEED = 0  # random components are the same in every process
+
+
+def sources(config: MoWEConfig) -> tuple[str, ...]:
+    """Every weight source a mixture needs, each once, in the order of the rooms."""
+    encoders = (config.base_encoder, *config.weak_encoders[: config.pool_size])
+    return tuple(dict.fromkeys([*(one.source for one in encoders), config.language_model.source]))
+
+
+class MoWE(
+    MoWEModel,
+    ModelHubMixin,
+    library_name="mowe",
+    tags=["audio", "mixture-of-experts", "audio-llm"],
+    paper_url="https://arxiv.org/abs/2409.06635",
+    coders={MoWEConfig: (to_dict, from_dict)},
+):
+    """A mixture that can be loaded from a preset, a folder or a hub repo, and saved."""
+
+    def __init__(
+        self, config: MoWEConfig, folders: Mapping[str, Path | None] | None = None
+    ) -> None:
+        """See `MoWEModel`."""
+        super().__init__(config, folders)
+
+    @classmethod
+    def from_config(
+        cls, config: MoWEConfig, *, device: str = "cpu", dtype: torch.dtype | None = None
+    ) -> Self:
+        """Build a mixture with its pretrained components; what is trained starts fresh.
+
+        Args:
+            config: The mixture.
+            device: Where to put it.
+            dtype: Dtype of the frozen components; None picks what is fast there.
+
+        Raises:
+            WeightsError: If a component cannot be fetched or verified.
+        """
+        folders = {source: weights.resolve(source) for source in sources(config)}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_BUILD_SEED)
+            model = cls(config, folders)
+        return place(model, device, dtype or fast_dtype(device))
+
+    @classmethod
+    def from_preset(
+        cls, name: str, *, device: str = "cpu", dtype: torch.dtype | None = None
+    ) -> Self:
+        """Build a named mixture; see `from_config`.
+
+        Raises:
+            ConfigError: If there is no such preset.
+            WeightsError: If a component cannot be fetched or verified.
+        """
+        return cls.from_config(preset(name), device=device, dtype=dtype)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        state = {name: tensor.contiguous() for name, tensor in self.trained_state().items()}
+        huggingface_hub.save_torch_state_dict(state, save_directory, max_shard_size=MAX_FILE_SIZE)
+        fingerprints = {one: weights.fingerprint(one) for one in sources(self.config)}
+        _write_json(save_directory / COMPONENTS_FILE, fingerprints)
+        _write_json(save_directory / "config.json", to_dict(self.config))
+
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        revision: str | None,
+        cache_dir: str | Path | None,
+        force_download: bool,
+        local_files_only: bool,
+        token: str | bool | None,
+        config: MoWEConfig | None = None,
+        device: str = "cpu",
+        dtype: torch.dtype | None = None,
+        **unknown: Any,
+    ) -> Self:
+        if unknown:
+            raise CheckpointError(f"from_pretrained does not take {sorted(unknown)}")
+        if config is None:
+            raise CheckpointError(f"{model_id} holds no config.json; it is not a MoWE checkpoint")
+        folder = Path(model_id)
+        if not folder.is_dir():
+            folder = Path(
+                huggingface_hub.snapshot_download(
+                    model_id,
+                    revision=revision,
+                    cache_dir=cache_dir,
+                    force_download=force_download,
+                    local_files_only=local_files_only,
+                    token=token,
+                    allow_patterns=["*.json", "*.safetensors", "README.md"],
+                )
+            )
+        check_components(folder, config)
+        model = cls.from_config(config, device=device, dtype=dtype)
+        load_trained(model, read_trained(folder))
+        return model
+
+
+def place(model: MoWE, device: str, dtype: torch.dtype) -> MoWE:
+    """Move a mixture; frozen components take `dtype`, what is trained stays float32."""
+    model.to(device)
+    for encoder in (model.base_encoder, *model.weak_encoders):
+        encoder.to(dtype)
+    for name, parameter in model.language_model.named_parameters():
+        wanted = torch.float32 if ".lora_" in name else dtype
+        parameter.data = parameter.data.to(wanted)
+    model.attach_pieces()
+    return model.eval()
+
+
+def fast_dtype(device: str) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it natively, else float32."""
+    if device.startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    return torch.bfloat16 if torch.backends.mkldnn.is_available() and _cpu_has_bf16() else torch.float32
+
+
+def _cpu_has_bf16() -> bool:
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def read_trained(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a checkpoint folder, from one file or from shards.
+
+    Raises:
+        CheckpointError: If a file is missing or broken.
+    """
+    index = folder / "model.safetensors.index.json"
+    files = ["model.safetensors"]
+    if index.is_file():
+        files = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    state: dict[str, Tensor] = {}
+    for name in files:
+        path = folder / name
+        if not path.is_file():
+            raise CheckpointError(f"{folder.name} lacks {name}; copy the whole checkpoint again")
+        try:
+            state |= load_file(path)
+        except SafetensorError as error:
+            raise CheckpointError(f"{folder.name}/{name} is damaged: {error}") from error
+    return state
+
+
+@torch.no_grad()
+def load_trained(model: MoWEModel, state: Mapping[str, Tensor]) -> None:
+    """Copy trained tensors into a mixture, every one and nothing else.
+
+    Raises:
+        CheckpointError: If names or shapes differ, as they do for another preset.
+    """
+    own = model.trained_state()
+    missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    if missing or extra:
+        raise CheckpointError(
+            f"this checkpoint does not fit preset {model.config.preset!r}: "
+            f"it lacks {missing[:3]} ({len(missing)}) and holds unknown {extra[:3]} ({len(extra)})"
+        )
+    for name, tensor in own.items():
+        if tensor.shape != state[name].shape:
+            raise CheckpointError(
+                f"{name} is {tuple(state[name].shape)} in the checkpoint, "
+                f"{tuple(tensor.shape)} in preset {model.config.preset!r}"
+            )
+        tensor.copy_(state[name])
+    model.attach_pieces()
+
+
+def check_components(folder: Path, config: MoWEConfig) -> None:
+    """Refuse a checkpoint whose pretrained components are not the ones it was trained on.
+
+    Raises:
+        CheckpointError: If the record is missing or a fingerprint differs.
+    """
+    path = folder / COMPONENTS_FILE
+    if not path.is_file():
+        raise CheckpointError(f"{folder.name} lacks {COMPONENTS_FILE}; copy the checkpoint again")
+    recorded = json.loads(path.read_text(encoding="utf-8"))
+    for source in sources(config):
+        found = weights.fingerprint(source)
+        if recorded.get(source) != found:
+            raise CheckpointError(
+                f"{folder.name} was trained on {source} with fingerprint {recorded.get(source)}, "
+                f"here it is {found}; use the components it names, or train again"
+            )
+
+
+def read_config(folder: Path) -> MoWEConfig:
+    """The config of a checkpoint folder.
+
+    Raises:
+        CheckpointError: If there is none or it is not a mixture config.
+    """
+    path = folder / "config.json"
+    try:
+        return from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, json.JSONDecodeError, ConfigError) as error:
+        raise CheckpointError(f"{folder.name} holds no readable config.json: {error}") from error
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,125 @@
+"""`doctor`: whether everything is there that an answer needs, and what to do where it is not."""
+
+import importlib
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TextIO
+
+from mowe import weights
+from mowe.cli.text import format_table, tell
+from mowe.weights import ComponentStatus
+
+PACKAGES = (
+    "torch", "torchaudio", "transformers", "peft", "tokenizers", "safetensors", "huggingface_hub",
+    "accelerate", "numpy", "soundfile", "av", "gradio", "plotly", "scikit-learn", "umap-learn",
+    "pyarrow", "tqdm",
+)  # fmt: skip
+MUST_IMPORT = ("torchaudio", "transformers", "peft")  # what a compiled extension can break
+INSTALL = "python -m pip install -r requirements.txt"
+FETCH = "python -m mowe doctor --fetch"
+
+
+def doctor(out: TextIO, *, fetch: bool) -> bool:
+    """Print the tables; say on standard error what is wrong and how to fix it.
+
+    Args:
+        out: Where the tables go.
+        fetch: Fetch what is missing, and anew what changed, before looking.
+
+    Returns:
+        Whether all is well.
+
+    Raises:
+        WeightsError: If a component cannot be fetched.
+    """
+    if fetch:
+        weights.ensure(repair=True)
+    components = weights.status()
+    installed = {name: _version(name) for name in PACKAGES}
+    print(_component_table(components), file=out)
+    print(file=out)
+    print(format_table(("checked", "found"), _machine(installed)), file=out)
+    faults = [*_component_faults(components), *_library_faults(installed)]
+    for fault in faults:
+        tell(f"wrong: {fault}")
+    return not faults
+
+
+def _component_table(components: list[ComponentStatus]) -> str:
+    header = ("component", "source", "licence", "parameters", "cache", "hash")
+    rows = [
+        (
+            one.name,
+            one.source,
+            one.licence,
+            f"{one.parameters / 1e6:.1f} M",
+            "cached" if one.cached else "missing",
+            {True: "ok", False: "WRONG", None: "-"}[one.hash_ok],
+        )
+        for one in components
+    ]
+    return format_table(header, rows)
+
+
+def _component_faults(components: list[ComponentStatus]) -> list[str]:
+    return [
+        f"{one.name} {'changed' if one.cached else 'is missing'}: {one.note} (fix: {FETCH})"
+        for one in components
+        if not one.cached or one.hash_ok is False
+    ]
+
+
+def _library_faults(installed: dict[str, str | None]) -> list[str]:
+    missing = [name for name, found in installed.items() if found is None]
+    faults = [f"{name} is not installed (fix: {INSTALL})" for name in missing]
+    for name in MUST_IMPORT:
+        if name not in missing:
+            try:
+                importlib.import_module(name)
+            except (ImportError, OSError) as error:  # OSError: a shared library that does not load
+                faults.append(f"{name} cannot be imported: {error} (fix: {INSTALL})")
+    return faults
+
+
+def _machine(installed: dict[str, str | None]) -> list[tuple[str, str]]:
+    cache = weights.cache_dir()
+    return [
+        ("trained checkpoint", _checkpoint()),
+        ("cache folder", f"{cache} ({_free_gigabytes(cache):.1f} GB free)"),
+        ("device", _device()),
+        ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
+        *((name, found or "not installed") for name, found in installed.items()),
+    ]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _checkpoint() -> str:
+    try:
+        from mowe.assistant import SHIPPED
+    except (ImportError, OSError):  # told among the faults; the tables are still worth printing
+        return "unknown: a library does not load"
+    return "shipped" if SHIPPED["mini"].is_dir() else "not here: mini runs untrained"
+
+
+def _device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        card = torch.cuda.get_device_properties(0)
+        return f"cuda: {card.name}, {card.total_memory / 1e9:.0f} GB"
+    return f"cpu: {torch.get_num_threads()} threads, {os.cpu_count()} cores"
+
+
+def _free_gigabytes(folder: Path) -> float:
+    """Free space where `folder` is or would be made."""
+    existing = next(one for one in (folder, *folder.parents) if one.exists())
+    return shutil.disk_usage(existing).free / 1e9

@@ -1,0 +1,117 @@
+"""`route`: which weak encoders every window of every file is sent to, as a table."""
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mowe.assistant import Answer
+from mowe.audio import Recording
+from mowe.cli.answers import json_line
+from mowe.cli.desk import Desk, progress, with_decoding
+from mowe.cli.text import format_table, printable, tell
+from mowe.errors import ConfigError
+
+Row = dict[str, Any]
+SHOWN = ("file", "start", "end", "chosen", "entropy", "margin")
+
+
+def route(desk: Desk) -> None:
+    """Route every file, and write, print or show the table.
+
+    What was routed before Ctrl-C is still written.
+
+    Raises:
+        ConfigError: If the table cannot be written where `--out` says.
+    """
+    options = desk.options
+    write = _writer(options.out, embedding=options.embedding) if options.out else None
+    rows: list[Row] = []
+
+    def work(path: Path, recording: Recording, decode_seconds: float) -> None:
+        answer = desk.assistant.route(recording, control=desk.control)
+        answer = replace(answer, timings=with_decoding(answer, decode_seconds))
+        rows.extend(_rows(path, answer, embedding=options.embedding))
+        if options.json:
+            print(json_line(path, answer, embedding=options.embedding), file=desk.out, flush=True)
+
+    try:
+        desk.for_each(progress(desk.find_files(options.files)), work)
+    finally:
+        if write and rows:
+            _replace(options.out, rows, write)
+            tell(f"{len(rows)} windows in {options.out.name}")
+    if rows and not options.out and not options.json:
+        shown = [[_cell(row[name]) for name in SHOWN] for row in rows]
+        print(format_table(SHOWN, shown), file=desk.out)
+
+
+def _rows(path: Path, answer: Answer, *, embedding: bool) -> list[Row]:
+    """One row per window: seconds, nats, and a column per router and encoder."""
+    rows = []
+    for number, window in enumerate(answer.windows):
+        row: Row = {
+            "file": str(path),
+            "preset": answer.preset,
+            "window": number,
+            "start": window.start,
+            "end": window.end,
+            "chosen": " + ".join(window.chosen),
+            "entropy": window.entropy,
+            "margin": window.margin,
+        }
+        row |= {f"independent_{name}": share for name, share in window.independent.items()}
+        row |= {f"dependent_{name}": share for name, share in window.dependent.items()}
+        row["audio"] = answer.audio[window.recording]["sentence"]
+        if embedding:
+            row["embedding"] = [float(one) for one in answer.embedding]
+        rows.append(row)
+    return rows
+
+
+def _cell(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else printable(str(value))
+
+
+def _writer(path: Path, *, embedding: bool) -> Callable[[Path, Sequence[Row]], None]:
+    """The function that writes what `path` ends in, before any work is done for it."""
+    writers = {".parquet": _write_parquet, ".csv": _write_csv, ".jsonl": _write_jsonl}
+    if path.suffix.lower() not in writers:
+        raise ConfigError(f"--out ends in {', '.join(writers)}, found {path.name}")
+    if embedding and path.suffix.lower() == ".csv":
+        raise ConfigError("--embedding needs a table ending in .parquet or .jsonl, found .csv")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"--out needs a folder that exists, found {path.parent}")
+    return writers[path.suffix.lower()]
+
+
+def _replace(path: Path, rows: Sequence[Row], write: Callable[[Path, Sequence[Row]], None]) -> None:
+    """Write beside `path` and rename, so that a half-written table is never found there."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        write(partial, rows)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise ConfigError(f"{path.name} cannot be written: {error.strerror}") from error
+
+
+def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.Table.from_pylist(list(rows)), path)
+
+
+def _write_csv(path: Path, rows: Sequence[Row]) -> None:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        table = csv.DictWriter(file, fieldnames=list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+
+
+def _write_jsonl(path: Path, rows: Sequence[Row]) -> None:
+    lines = (json.dumps(row, allow_nan=False) + "\n" for row in rows)
+    path.write_text("".join(lines), encoding="utf-8")

@@ -1,0 +1,184 @@
+"""What a mixture is made of: frozen settings and the named presets.
+
+Every choice that the paper (arXiv 2409.06635) leaves open is a field here, with its unit and range.
+`docs/decisions/` holds the reasons for the defaults.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mowe.errors import ConfigError
+
+ROUTERS = ("both", "dependent", "independent", "none")
+ADAPTERS = ("stack", "conv", "aligned")
+SMOOTHINGS = ("as-printed", "uniform", "off")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """One pretrained audio encoder.
+
+    `source` says where its weights come from: `package:NAME` (a pinned component of the weights
+    room), `hub:OWNER/NAME` or `hub:OWNER/NAME@REVISION`, `folder:PATH` (hub layout), or `random`.
+    """
+
+    name: str  # unique within a mixture; what people see in charts and tables
+    family: str  # one of mowe.encoders.FAMILIES
+    source: str
+    architecture: Mapping[str, Any] = field(default_factory=dict)  # sizes, in the family's own terms
+    window_seconds: float = 0.0  # pad every input to this length; 0 encodes only what is there
+
+    def __post_init__(self) -> None:
+        _require(bool(self.name), "an encoder needs a name")
+        check_source(self.source)
+        _require(
+            0 <= self.window_seconds <= 30,
+            f"{self.name}: window_seconds must be 0 to 30, found {self.window_seconds}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoutingConfig:
+    """Which routers exist, how many weak encoders they pick, and how training keeps them honest."""
+
+    kind: str = "both"  # one of ROUTERS
+    top_k: int = 1  # weak encoders each router picks; 0 means all of them (dense)
+    hidden_dim: int = 0  # hidden units of the data-dependent router; 0 means one linear layer
+    smoothing: str = "as-printed"  # one of SMOOTHINGS; decision 0003
+    smoothing_amount: float = 0.1  # share of the uniform weight mixed in while training, 0 to 1
+    loss_weight: float = 0.1  # factor of L_MoWE beside the next-token loss
+
+    def __post_init__(self) -> None:
+        _require(self.kind in ROUTERS, f"router kind must be one of {ROUTERS}, found {self.kind!r}")
+        _require(
+            self.smoothing in SMOOTHINGS,
+            f"smoothing must be one of {SMOOTHINGS}, found {self.smoothing!r}",
+        )
+        _require(self.top_k >= 0, f"top_k must be 0 (all) or more, found {self.top_k}")
+        _require(
+            0 <= self.smoothing_amount <= 1,
+            f"smoothing_amount must be 0 to 1, found {self.smoothing_amount}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterConfig:
+    """How fused frames become audio tokens. 15 frames at 50 Hz are 100 tokens per 30 s."""
+
+    kind: str = "stack"  # one of ADAPTERS
+    frames_per_token: int = 15  # base frames joined into one audio token, 1 to 100
+    hidden_dim: int = 2048  # units of the hidden layer
+    residual_dim: int = 256  # hidden units of the fused residual; `aligned` only
+    dropout: float = 0.1  # of the stacked frames while training, 0 to 1; `aligned` only
+    vocabulary_size: int = 0  # `aligned` only: text pieces the alignment knows; 0 before training
+
+    def __post_init__(self) -> None:
+        _require(self.kind in ADAPTERS, f"adapter must be one of {ADAPTERS}, found {self.kind!r}")
+        _require(
+            1 <= self.frames_per_token <= 100,
+            f"frames_per_token must be 1 to 100, found {self.frames_per_token}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelConfig:
+    """The causal language model and its LoRA."""
+
+    source: str
+    architecture: Mapping[str, Any] = field(default_factory=dict)  # used when weights are random
+    lora_rank: int = 16  # 0 leaves the language model untouched
+    lora_alpha: int = 32
+    lora_dropout: float = 0.05  # 0 to 1
+    lora_targets: tuple[str, ...] = (
+        "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
+    )  # fmt: skip
+    system_prompt: str = "You are a helpful AI assistant."
+
+    def __post_init__(self) -> None:
+        check_source(self.source)
+        _require(self.lora_rank >= 0, f"lora_rank must be 0 or more, found {self.lora_rank}")
+        object.__setattr__(self, "lora_targets", tuple(self.lora_targets))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoWEConfig:
+    """A whole mixture: base encoder, pool of weak encoders, routers, adapter, language model."""
+
+    preset: str
+    base_encoder: EncoderConfig
+    weak_encoders: tuple[EncoderConfig, ...] = ()
+    weak_dim: int = 512  # width every weak encoder is projected to
+    routing: RoutingConfig = field(default_factory=RoutingConfig)
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    language_model: LanguageModelConfig
+    window_seconds: float = 30.0  # longer recordings are cut into windows of this length
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weak_encoders", tuple(self.weak_encoders))
+        names = [encoder.name for encoder in self.weak_encoders]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        _require(not repeated, f"weak encoders need different names, found twice: {repeated}")
+        _require(
+            bool(names) or self.routing.kind == "none",
+            f"a mixture without weak encoders needs router kind 'none', found {self.routing.kind!r}",
+        )
+        _require(
+            self.routing.top_k <= max(len(names), 1),
+            f"top_k must be at most the pool size {len(names)}, found {self.routing.top_k}",
+        )
+
+    @property
+    def pool_size(self) -> int:
+        """M, the number of weak encoders that can be routed to."""
+        return 0 if self.routing.kind == "none" else len(self.weak_encoders)
+
+    @property
+    def encoder_names(self) -> tuple[str, ...]:
+        """Names of the routed weak encoders, in the order of every weight vector."""
+        return tuple(encoder.name for encoder in self.weak_encoders[: self.pool_size])
+
+
+def check_source(source: str) -> None:
+    """Refuse a weight source of an unknown kind.
+
+    Raises:
+        ConfigError: If `source` is not `random` and has no known prefix with something behind it.
+    """
+    kind, _, rest = source.partition(":")
+    known = source == "random" or (kind in ("package", "hub", "folder") and bool(rest))
+    _require(known, f"a source is package:NAME, hub:ID, folder:PATH or random, found {source!r}")
+
+
+def to_dict(config: MoWEConfig) -> dict[str, Any]:
+    """The config as plain JSON types; `from_dict` reads it back."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return plain
+
+
+def from_dict(plain: Mapping[str, Any]) -> MoWEConfig:
+    """Rebuild a config from `to_dict`.
+
+    Raises:
+        ConfigError: If a field is unknown, missing or out of range.
+    """
+    try:
+        return MoWEConfig(
+            **{
+                **plain,
+                "base_encoder": EncoderConfig(**plain["base_encoder"]),
+                "weak_encoders": tuple(EncoderConfig(**one) for one in plain["weak_encoders"]),
+                "routing": RoutingConfig(**plain["routing"]),
+                "adapter": AdapterConfig(**plain["adapter"]),
+                "language_model": LanguageModelConfig(**plain["language_model"]),
+            }
+        )
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"not a mixture config: {error}") from error

@@ -1,0 +1,29 @@
+"""The errors a person can cause or fix; every message says what was found and what is allowed."""
+
+
+class MoweError(Exception):
+    """Base of every error this project raises on purpose."""
+
+
+class AudioError(MoweError):
+    """A recording cannot be used: unreadable, empty, non-finite or over a limit."""
+
+
+class QuestionError(MoweError):
+    """An instruction cannot be used: empty, or longer than the limit."""
+
+
+class WeightsError(MoweError):
+    """A pretrained component is missing, changed or cannot be fetched; the message names the fix."""
+
+
+class CheckpointError(MoweError):
+    """A trained checkpoint is incomplete, of another preset, or its components changed."""
+
+
+class ManifestError(MoweError):
+    """A training manifest line breaks the format; the message names the line and the field."""
+
+
+class ConfigError(MoweError, ValueError):
+    """A configuration value is outside what is allowed."""

@@ -1,0 +1,362 @@
+"""The causal language model: prompts with audio tokens in, loss or a text stream out.
+
+The door is narrow on purpose (prompt and audio tokens in, text pieces out), so that another decoder
+can stand behind it. The only home of peft.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import peft
+import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mowe.config import LanguageModelConfig
+from mowe.errors import ConfigError, WeightsError
+
+AUDIO_ID = -1  # stands for one audio token in a prompt; never a row of the embedding
+IGNORED = -100  # label of a position that is not learned, as everywhere in transformers
+AUDIO_MARK = "\ue000"  # private-use character: where a recording goes in a message
+AUDIO_START, AUDIO_END = "<speech>", "</speech>\n"  # as in the authors' published prompt
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content']"
+    " + '<|im_end|>' + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a chat; each `AUDIO_MARK` in `content` stands for the next recording window."""
+
+    role: str  # "user" or "assistant"
+    content: str
+
+
+class Prompt(NamedTuple):
+    """Token ids with `AUDIO_ID` placeholders, and the labels of the assistant's words."""
+
+    ids: Tensor  # (tokens,) int64
+    labels: Tensor  # (tokens,) int64, IGNORED outside the assistant's turns
+
+
+class LanguageModel(nn.Module):
+    """A causal language model with LoRA that reads text and audio tokens."""
+
+    def __init__(self, config: LanguageModelConfig, folder: Path | None = None) -> None:
+        """Build with random weights, or load what is in `folder`.
+
+        Args:
+            config: Source, sizes and LoRA settings.
+            folder: A model in hub layout; None builds `config.architecture` with random weights.
+
+        Raises:
+            WeightsError: If the folder's weights do not fit its own config.
+        """
+        super().__init__()
+        self.config = config
+        self.tokenizer = load_tokenizer(folder)
+        self.model = _load_model(config, folder, len(self.tokenizer))
+        self.model.requires_grad_(False)
+        if config.lora_rank:
+            self.model = peft.inject_adapter_in_model(_lora(config), self.model)
+        self._folded = False
+
+    @property
+    def dim(self) -> int:
+        """Width of a token embedding."""
+        return int(self.embedding.embedding_dim)
+
+    @property
+    def context(self) -> int:
+        """Most tokens of prompt and reply together."""
+        return int(self.model.config.max_position_embeddings)
+
+    @property
+    def embedding(self) -> nn.Embedding:
+        """The input embedding, `(vocabulary, dim)`."""
+        table = self.model.get_input_embeddings()
+        assert isinstance(table, nn.Embedding)
+        return table
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """The LoRA tensors by parameter name."""
+        return {name: tensor for name, tensor in self.state_dict().items() if ".lora_" in name}
+
+    def fold(self) -> None:
+        """Add LoRA into the weights for faster decoding; the model can no longer be trained."""
+        if self._folded:
+            return
+        for module in self.modules():
+            if isinstance(module, peft.tuners.lora.LoraLayer):
+                module.merge(safe_merge=False)
+        self._folded = True
+
+    def prompt(
+        self, messages: Sequence[Message], audio_lengths: Sequence[int], *, reply: bool
+    ) -> Prompt:
+        """Render a chat to ids, labels only on the assistant's turns.
+
+        Args:
+            messages: The chat, oldest first.
+            audio_lengths: Audio tokens of each mark, in order of appearance.
+            reply: End with the opening of an assistant turn, for generation.
+
+        Raises:
+            ValueError: If the number of marks and of lengths differ.
+            ConfigError: If the chat template rewrites earlier turns.
+        """
+        marks = sum(message.content.count(AUDIO_MARK) for message in messages)
+        if marks != len(audio_lengths):
+            raise ValueError(f"{marks} places for audio in the chat, {len(audio_lengths)} recordings")
+        lengths = iter(audio_lengths)
+        ids: list[int] = []
+        labels: list[int] = []
+        for text, learned in self._pieces(messages, reply):
+            piece = self._ids(text, lengths)
+            ids += piece
+            labels += piece if learned else [IGNORED] * len(piece)
+        return Prompt(torch.tensor(ids), torch.tensor(labels))
+
+    def _pieces(self, messages: Sequence[Message], reply: bool) -> Iterator[tuple[str, bool]]:
+        """The rendered chat cut at turn borders, with whether the piece is to be learned."""
+        chat = [{"role": "system", "content": self.config.system_prompt}]
+        before = self._render(chat, bool(messages) and messages[0].role == "assistant")
+        yield before, False
+        for index, message in enumerate(messages):
+            chat.append({"role": message.role, "content": self._clean(message.content)})
+            last = index + 1 == len(messages)
+            opens = reply if last else messages[index + 1].role == "assistant"
+            now = self._render(chat, opens)
+            if not now.startswith(before):
+                raise ConfigError("this chat template rewrites earlier turns, labels would be wrong")
+            yield now[len(before) :], message.role == "assistant"
+            before = now
+
+    def _render(self, chat: list[dict[str, str]], opens_reply: bool) -> str:
+        text: str = self.tokenizer.apply_chat_template(
+            chat, tokenize=False, add_generation_prompt=opens_reply
+        )
+        return text
+
+    def _clean(self, text: str) -> str:
+        """User text without the tokenizer's control tokens, so that nobody can fake a turn."""
+        for token in self.tokenizer.all_special_tokens:
+            text = text.replace(token, " ")
+        return text
+
+    def _ids(self, text: str, lengths: Iterator[int]) -> list[int]:
+        ids: list[int] = []
+        for index, part in enumerate(text.split(AUDIO_MARK)):
+            if index:
+                ids += self._encode(AUDIO_START) + [AUDIO_ID] * next(lengths)
+                part = AUDIO_END + part
+            ids += self._encode(part)
+        return ids
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        return ids
+
+    def embed(self, ids: Tensor, audio: Tensor) -> Tensor:
+        """Text embeddings with audio tokens in their places.
+
+        Args:
+            ids: `(batch, tokens)` with `AUDIO_ID` placeholders.
+            audio: All audio tokens in reading order, `(audio_tokens, llm_dim)`.
+
+        Returns:
+            `(batch, tokens, llm_dim)` in the language model's dtype.
+
+        Raises:
+            ValueError: If placeholders and audio tokens differ in number.
+        """
+        places = ids == AUDIO_ID
+        if int(places.sum()) != len(audio):
+            raise ValueError(f"{int(places.sum())} audio placeholders, {len(audio)} audio tokens")
+        embedded = self.embedding(ids.clamp_min(0))
+        return embedded.masked_scatter(places.unsqueeze(-1), audio.to(embedded.dtype))
+
+    def loss(self, prompts: Sequence[Prompt], audio: Sequence[Tensor]) -> Tensor:
+        """Mean next-token cross-entropy over the assistant's words, in nats.
+
+        The output layer runs on label positions only; with 49,152 classes it is a third of the cost.
+
+        Args:
+            prompts: One per example.
+            audio: Audio tokens per example, `(audio_tokens, llm_dim)`.
+
+        Raises:
+            ValueError: If placeholders and audio tokens differ, or nothing is to be learned.
+        """
+        hidden, labels = self._label_states(prompts, audio)
+        if not len(labels):
+            raise ValueError("no assistant words to learn in this batch")
+        logits = self.model.get_output_embeddings()(hidden)
+        return F.cross_entropy(logits.float(), labels)
+
+    def log_likelihoods(self, prompts: Sequence[Prompt], audio: Sequence[Tensor]) -> Tensor:
+        """Sum of the log-probabilities of each example's assistant words, in nats, `(batch,)`."""
+        hidden, labels = self._label_states(prompts, audio)
+        logits = self.model.get_output_embeddings()(hidden)
+        scores = -F.cross_entropy(logits.float(), labels, reduction="none")
+        counts = [int((prompt.labels[1:] != IGNORED).sum()) for prompt in prompts]
+        return torch.stack([part.sum() for part in scores.split(counts)])
+
+    def _label_states(
+        self, prompts: Sequence[Prompt], audio: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        device = self.embedding.weight.device
+        pad = nn.utils.rnn.pad_sequence
+        ids = pad([prompt.ids for prompt in prompts], batch_first=True).to(device)
+        labels = pad([p.labels for p in prompts], batch_first=True, padding_value=IGNORED).to(device)
+        real = pad([torch.ones_like(prompt.ids) for prompt in prompts], batch_first=True).to(device)
+        states = self.states(self.embed(ids, torch.cat(list(audio)).to(device)), real)
+        learned = labels[:, 1:] != IGNORED
+        return states[:, :-1][learned], labels[:, 1:][learned]
+
+    def states(self, embedded: Tensor, real: Tensor) -> Tensor:
+        """Last hidden states `(batch, tokens, llm_dim)` of right-padded embeddings."""
+        decoder = self.model.get_decoder()
+        return decoder(inputs_embeds=embedded, attention_mask=real, use_cache=False)[0]
+
+    @torch.inference_mode()
+    def stream(
+        self,
+        prompt: Prompt,
+        audio: Tensor,
+        *,
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        stop: threading.Event | None = None,
+    ) -> Iterator[str]:
+        """Generate the reply piece by piece.
+
+        Closing the iterator, or setting `stop`, ends the decoding within one token.
+
+        Args:
+            prompt: From `prompt(..., reply=True)`.
+            audio: `(audio_tokens, llm_dim)`.
+            max_new_tokens: At most this many text tokens.
+            temperature: 0 decodes greedily.
+            top_p: Probability mass sampled from, in (0, 1].
+            seed: Seed of the sampling.
+            stop: Set it to end early.
+        """
+        embedded = self.embed(prompt.ids.to(self.embedding.weight.device)[None], audio)
+        stop = stop or threading.Event()
+        streamer = transformers.TextIteratorStreamer(
+            self.tokenizer, skip_prompt=False, skip_special_tokens=True
+        )
+        sampling = {"temperature": temperature, "top_p": top_p} if temperature > 0 else {}
+        settings: dict[str, Any] = {
+            "inputs_embeds": embedded,
+            "attention_mask": torch.ones(embedded.shape[:2], dtype=torch.long).to(embedded.device),
+            "max_new_tokens": max_new_tokens,
+            "do_sample": temperature > 0,
+            "pad_token_id": self.tokenizer.eos_token_id,
+            "eos_token_id": self.tokenizer.eos_token_id,
+            "stopping_criteria": transformers.StoppingCriteriaList([_StopWhenSet(stop)]),
+            "streamer": streamer,
+            **sampling,
+        }
+        yield from _run(self.model, settings, streamer, stop, seed)
+
+
+class _StopWhenSet(transformers.StoppingCriteria):
+    """Ends generation once an event is set."""
+
+    def __init__(self, event: threading.Event) -> None:
+        self.event = event
+
+    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
+        return torch.full((len(input_ids),), self.event.is_set(), device=input_ids.device)
+
+
+def _run(
+    model: Any,
+    settings: dict[str, Any],
+    streamer: transformers.TextIteratorStreamer,
+    stop: threading.Event,
+    seed: int,
+) -> Iterator[str]:
+    """Decode in a thread; pass on its text and its failure."""
+    failure: list[BaseException] = []
+
+    def decode() -> None:
+        try:
+            with torch.inference_mode():
+                torch.manual_seed(seed)
+                model.generate(**settings)
+        except Exception as error:  # passed on below: the reader's thread must see it
+            failure.append(error)
+            streamer.end()
+
+    thread = threading.Thread(target=decode, name="mowe-decode", daemon=True)
+    thread.start()
+    try:
+        yield from (piece for piece in streamer if piece)
+    finally:
+        stop.set()
+        thread.join()
+    if failure:
+        raise failure[0]
+
+
+def _lora(config: LanguageModelConfig) -> peft.LoraConfig:
+    return peft.LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_alpha,
+        lora_dropout=config.lora_dropout,
+        target_modules=list(config.lora_targets),
+        bias="none",
+    )
+
+
+def _load_model(config: LanguageModelConfig, folder: Path | None, vocabulary: int) -> Any:
+    if folder is None:
+        sizes: Mapping[str, Any] = {"vocab_size": vocabulary, **config.architecture}
+        architecture = dict(sizes)
+        kind = architecture.pop("model_type")
+        described = transformers.AutoConfig.for_model(kind, **architecture)
+        return transformers.AutoModelForCausalLM.from_config(described)
+    try:
+        model, report = transformers.AutoModelForCausalLM.from_pretrained(
+            folder, dtype="auto", output_loading_info=True, local_files_only=True
+        )
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"the language model in {folder.name} cannot be read: {error}") from error
+    wrong = {key: sorted(names) for key, names in report.items() if names}
+    if wrong:
+        raise WeightsError(f"the language model in {folder.name} does not fit its config: {wrong}")
+    return model
+
+
+def load_tokenizer(folder: Path | None) -> Any:
+    """The tokenizer in a hub-layout folder, or the byte tokenizer of random models."""
+    if folder is not None:
+        return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return byte_tokenizer()
+
+
+def byte_tokenizer() -> transformers.PreTrainedTokenizerFast:
+    """A tokenizer of single bytes, for random models: needs no file and loses no text."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={sign: i for i, sign in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>"])
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        chat_template=CHAT_TEMPLATE,
+    )

@@ -1,0 +1,1 @@
+"""Manifests, feature store, the two training stages and their loop."""

@@ -1,0 +1,82 @@
+"""Settings of a training run, read from one JSON file."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mowe.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """One run: an optional alignment stage, then the paper's loss."""
+
+    manifest: Path
+    output: Path  # one folder per run: config, metrics, checkpoints
+    preset: str = "mini"  # or the path of a mixture in JSON
+    features: Path | None = None  # where frozen features are cached; default: output/features
+    seed: int = 0
+    align_steps: int = 0  # CTC steps before the paper's loss; 0 skips the stage
+    align_batch: int = 32  # recordings per alignment step
+    align_rate: float = 1e-3  # peak learning rate of the alignment stage
+    merges: int = 6000  # BPE merges the alignment's text pieces are built from
+    steps: int = 1000  # steps with the paper's loss
+    batch: int = 16  # recordings per step and process
+    accumulate: int = 1  # batches per optimizer step
+    rate: float = 3e-4  # peak learning rate of routers, projections and adapter
+    lora_rate: float = 2e-4  # peak learning rate of LoRA
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    warmup: float = 0.05  # share of the steps
+    dense_steps: int = 200  # steps in which every weak encoder runs, before top_k applies
+    ctc_weight: float = 0.2  # of the alignment loss kept beside the paper's
+    task_weights: Mapping[str, float] = field(default_factory=dict)  # default 1 for every task
+    mixed_precision: str = "bf16"  # "bf16" or "no"
+    log_every: int = 10  # steps
+    dev_every: int = 200  # steps; 0 never looks at the dev split
+    dev_examples: int = 64
+    save_minutes: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name in ("align_batch", "batch", "accumulate", "log_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, found {getattr(self, name)}")
+        for name in ("align_steps", "steps", "merges", "dev_every", "save_minutes"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
+        if self.mixed_precision not in ("bf16", "no"):
+            raise ConfigError(f"mixed_precision is 'bf16' or 'no', found {self.mixed_precision!r}")
+        object.__setattr__(self, "manifest", Path(self.manifest))
+        object.__setattr__(self, "output", Path(self.output))
+        features = Path(self.features) if self.features else self.output / "features"
+        object.__setattr__(self, "features", features)
+
+    @property
+    def feature_folder(self) -> Path:
+        """Where frozen features are cached."""
+        assert self.features is not None
+        return self.features
+
+
+def read_training_config(path: Path) -> TrainingConfig:
+    """Read a JSON file of `TrainingConfig` fields; relative paths start at the working folder.
+
+    Raises:
+        ConfigError: If the file is not JSON, or a field is unknown, missing or out of range.
+    """
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        return TrainingConfig(**fields)
+    except (OSError, json.JSONDecodeError, TypeError) as error:
+        raise ConfigError(f"{path.name} is not a training config: {error}") from error
+
+
+def config_to_json(config: TrainingConfig) -> str:
+    """The config as JSON text that `read_training_config` reads back."""
+    plain = {
+        key: str(value) if isinstance(value, Path) else value
+        for key, value in dataclasses.asdict(config).items()
+    }
+    return json.dumps(plain, indent=2) + "\n"

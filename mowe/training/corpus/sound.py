@@ -1,0 +1,92 @@
+"""The one chain every clip goes through: decode, mix to mono, resample, store as 16-bit FLAC."""
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+import torch
+
+import mowe  # noqa: F401  # the torchaudio guard comes before torchaudio
+from mowe.training.corpus.clips import Waveform
+
+PEAK = 0.95  # louder clips are scaled down to this, so that 16 bits never clip
+G722_RATE = 16_000  # Hz
+
+
+def read_sound(source: Path | bytes) -> Waveform:
+    """Decode a file libsndfile knows (wav, flac, ogg, opus, mp3).
+
+    Returns:
+        Samples `(samples, channels)` float32 and their rate in Hz.
+    """
+    handle = io.BytesIO(source) if isinstance(source, bytes) else str(source)
+    samples, rate = soundfile.read(handle, dtype="float32", always_2d=True)
+    return samples, rate
+
+
+def read_g722(path: Path) -> Waveform:
+    """Decode headerless G.722, the telephone codec for 16 kHz speech.
+
+    Returns:
+        Samples `(samples,)` float32 and 16,000 Hz.
+    """
+    with av.open(str(path), format="g722") as container:
+        frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
+    samples = np.concatenate(frames, axis=1)[0]
+    return samples.astype(np.float32) / 32768, G722_RATE
+
+
+def read_unsigned_8_bit(data: bytes, rate: int) -> Waveform:
+    """Headerless unsigned 8-bit samples, as old games keep them."""
+    return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128, rate
+
+
+def join(pieces: Sequence[np.ndarray], gaps: Sequence[float], rate: int) -> np.ndarray:
+    """Put pieces in a row with silence between them.
+
+    Args:
+        pieces: Sounds, each `(samples,)`.
+        gaps: Silence after each piece but the last, in seconds.
+        rate: Rate of all pieces, in Hz.
+
+    Returns:
+        The row, `(samples,)`.
+    """
+    row = [pieces[0]]
+    for gap, piece in zip(gaps, pieces[1:], strict=True):
+        row += [np.zeros(round(gap * rate), np.float32), piece]
+    return np.concatenate(row)
+
+
+def convert(waveform: Waveform, rate: int) -> np.ndarray:
+    """Mono at the wanted rate, within [-PEAK, PEAK].
+
+    Returns:
+        `(samples,)` float32.
+    """
+    from torchaudio.functional import resample
+
+    samples, source_rate = waveform
+    mono = samples.mean(axis=1) if samples.ndim == 2 else samples
+    if source_rate != rate:
+        mono = resample(torch.from_numpy(np.ascontiguousarray(mono)), source_rate, rate).numpy()
+    peak = float(np.abs(mono).max(initial=0.0))
+    return mono * (PEAK / peak) if peak > PEAK else mono
+
+
+def write_flac(path: Path, samples: np.ndarray, rate: int) -> None:
+    """Store `(samples,)` as 16-bit FLAC; the file appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    soundfile.write(partial, samples, rate, format="FLAC", subtype="PCM_16")
+    os.replace(partial, path)
+
+
+def seconds_of(path: Path) -> float:
+    """Length of a stored clip in seconds."""
+    information = soundfile.info(str(path))
+    return information.frames / information.samplerate

@@ -1,0 +1,179 @@
+"""Synthetic voices reading the example sentences of WordNet."""
+
+import functools
+import json
+import random
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mowe.training.corpus import hibari_voice
+from mowe.training.corpus.clips import Clip, Materials, Source, Waveform, sentence_key
+from mowe.training.corpus.download import CorpusError, Package
+from mowe.training.corpus.sound import read_sound
+from mowe.training.corpus.text import sentence_case
+
+WORDNET = Package(
+    "debian",
+    "wordnet-base",
+    "1:3.0-37",
+    "61060d960f9ada8fa120872312eccd3ecebfbab8c4579e4f5a74e1cf67620752",
+)
+WORDS = (3, 16)  # words in a sentence, both included
+PITCH = (0.95, 1.06)  # factor on the playing rate, which shifts pitch and pace together
+PACE = (0.85, 1.2)  # factor on the speaking rate
+# glosses with these marks have examples nobody should have to hear
+_RUDE = re.compile(r"slur|obscen|vulgar|offensive|disparag|derogat|sexual|genital|prostitut")
+_SENTENCE = re.compile(r"[A-Za-z][A-Za-z' ,;-]*[A-Za-z][.!?]?")
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A voice, how many sentences it reads, and for which split."""
+
+    engine: str  # "flite" or "hibari"
+    gender: str  # "man" or "woman"
+    split: str
+    sentences: int
+
+
+VOICES: Mapping[str, Voice] = {
+    "slt": Voice("flite", "woman", "dev", 200),
+    "heart": Voice("hibari", "woman", "train", 4500),
+    "kal16": Voice("flite", "man", "train", 1500),
+    "awb": Voice("flite", "man", "train", 1500),
+    "rms": Voice("flite", "man", "train", 1500),
+}
+
+
+def wordnet_sentences(folder: Path) -> list[str]:
+    """Unique example sentences, 3 to 16 words long, in the order of the files.
+
+    Args:
+        folder: Any folder above WordNet's `data.noun`, `data.verb`, `data.adj`, `data.adv`.
+    """
+    found: dict[str, str] = {}
+    for path in sorted(folder.rglob("data.*")):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            gloss = line.partition(" | ")[2]
+            if gloss and not _RUDE.search(gloss):
+                for quote in re.findall(r'"([^"]+)"', gloss):
+                    found.setdefault(sentence_key(quote), quote.strip())
+    return [
+        sentence_case(sentence)
+        for sentence in found.values()
+        if _SENTENCE.fullmatch(sentence) and WORDS[0] <= len(sentence.split()) <= WORDS[1]
+    ]
+
+
+def share_out(sentences: list[str]) -> Iterator[tuple[str, int, str]]:
+    """Voice, number and sentence; no sentence is read by two voices."""
+    shuffled = sorted(sentences)
+    random.Random("wordnet").shuffle(shuffled)
+    position = 0
+    for name, voice in VOICES.items():
+        for number, text in enumerate(shuffled[position : position + voice.sentences]):
+            yield name, number, text
+        position += voice.sentences
+
+
+def _with_pitch(waveform: Waveform, rng: random.Random) -> Waveform:
+    samples, rate = waveform
+    return samples, round(rate * rng.uniform(*PITCH) / 50) * 50  # a coarse rate resamples fast
+
+
+def speak_with_flite(command: str, voice: str, text: str, path: Path) -> Waveform:
+    """One sentence by a flite voice, its pace and pitch drawn from the file's name."""
+    rng = random.Random(path.name)
+    pace = f"duration_stretch={1 / rng.uniform(*PACE):.3f}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arguments = [command, "-voice", voice, "--setf", pace, "-t", text, "-o", str(path)]
+    subprocess.run(arguments, check=True, capture_output=True)
+    waveform = read_sound(path)
+    path.unlink()
+    return _with_pitch(waveform, rng)
+
+
+def prepare_hibari(command: str, wanted: Mapping[Path, str]) -> None:
+    """Let hibari speak every missing file in one go, for loading the voice takes longest.
+
+    Raises:
+        CorpusError: If it fails.
+    """
+    jobs = [
+        {"text": text, "path": str(path), "seed": seed, "speed": _pace(path)}
+        for seed, (path, text) in enumerate(wanted.items())
+        if not path.exists()
+    ]
+    python = Path(command).resolve().with_name("python")
+    lines = "\n".join(json.dumps(job) for job in jobs)
+    result = subprocess.run(
+        [python, hibari_voice.__file__], input=lines, text=True, capture_output=True, check=False
+    )
+    if result.returncode != 0:
+        raise CorpusError(f"hibari stopped: {result.stderr.strip().splitlines()[-1:]}")
+
+
+def _pace(path: Path) -> float:
+    return round(random.Random(path.name).uniform(*PACE), 3)
+
+
+def _spoken_file(path: Path) -> Waveform:
+    return _with_pitch(read_sound(path), random.Random(path.name))
+
+
+def _tool(name: str, command: str) -> str:
+    found = shutil.which(command)
+    if found is None:
+        raise CorpusError(f"the speech synthesiser {name!r} was not found as {command!r}; install it or name it with --{name} COMMAND")
+    return found
+
+
+def _read(materials: Materials) -> Iterator[Clip]:
+    tools = {name: _tool(name, getattr(materials.settings, name)) for name in ("flite", "hibari")}
+    folder = materials.work / "synthetic-speech"
+    folder.mkdir(parents=True, exist_ok=True)
+    shares = list(share_out(wordnet_sentences(materials.unpacked(WORDNET))))
+    files = {(voice, number): folder / f"{voice}-{number:04d}.wav" for voice, number, _ in shares}
+    prepare_hibari(
+        tools["hibari"],
+        {files[v, n]: text for v, n, text in shares if VOICES[v].engine == "hibari"},
+    )
+    for name, number, text in shares:
+        voice, path = VOICES[name], files[name, number]
+        if voice.engine == "hibari":
+            load = functools.partial(_spoken_file, path)
+        else:
+            load = functools.partial(speak_with_flite, tools["flite"], name, text, path)
+        yield Clip(
+            name=f"{name}-{number:04d}",
+            load=load,
+            split=voice.split,
+            tasks=("transcribe", "gender", "language"),
+            recording=f"{voice.engine}-{name}",
+            speaker=f"{voice.engine}-{name}",
+            gender=voice.gender,
+            language="English",
+            text=text,
+        )
+
+
+SOURCE = Source(
+    name="synthetic-speech",
+    title="Synthetic speech: WordNet example sentences read by flite and hibari",
+    licence=(
+        "sentences: WordNet 3.0 licence (permissive); voices: flite (BSD-like), "
+        "hibari-tts (Apache-2.0)"
+    ),
+    attribution=(
+        "WordNet 3.0, Princeton University; CMU Flite, Carnegie Mellon University; "
+        "hibari-tts, Maureese Williams, after Kokoro-82M by hexgrad"
+    ),
+    read=_read,
+    packages=(WORDNET,),
+    seconds=(0.5, 15.0),
+    characters_per_second=(3.0, 35.0),
+)

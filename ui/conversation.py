@@ -1,0 +1,113 @@
+"""One visitor's conversation as a value: every change is a new one, nothing is shared."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from mowe.assistant import Answer, Sampling, Turn
+from mowe.audio import Recording
+from mowe.errors import AudioError
+
+MAX_SECONDS = 3600.0  # s of audio kept for one visitor
+LISTENING = "Listening …"
+NO_WORDS = "(no words)"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer and the settings it was asked for with."""
+
+    answer: Answer
+    sampling: Sampling
+    routing: str  # a value of the routing control
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Turns, oldest first, and one reply per assistant turn."""
+
+    turns: tuple[Turn, ...] = ()
+    replies: tuple[Reply, ...] = ()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the last question has no reply yet."""
+        return bool(self.turns) and self.turns[-1].role == "user"
+
+    @property
+    def recordings(self) -> tuple[Recording, ...]:
+        """Every recording, in the order in which answers count them."""
+        return tuple(recording for turn in self.turns for recording in turn.recordings)
+
+    def asked(self, question: str, recordings: tuple[Recording, ...]) -> "Conversation":
+        """With one more question.
+
+        Raises:
+            AudioError: If the conversation would hold more audio than is kept for a visitor.
+        """
+        seconds = sum(one.seconds for one in self.recordings + recordings)
+        if seconds > MAX_SECONDS:
+            raise AudioError(
+                f"This conversation would hold {seconds / 60:.0f} minutes of audio; at most"
+                f" {MAX_SECONDS / 60:.0f} are allowed, so press Clear to start a new one."
+            )
+        return replace(self, turns=(*self.turns, Turn("user", question, recordings)))
+
+    def answered(self, reply: Reply) -> "Conversation":
+        """With the reply to the last question, in place of an earlier state of it."""
+        before = self if self.waiting else self.retracted()
+        turn = Turn("assistant", reply.answer.text)
+        return Conversation((*before.turns, turn), (*before.replies, reply))
+
+    def retracted(self) -> "Conversation":
+        """Without the last reply; the question is waiting again."""
+        if self.waiting or not self.turns:
+            return self
+        return Conversation(self.turns[:-1], self.replies[:-1])
+
+    def settled(self) -> "Conversation":
+        """Without a last question that got no words: it failed or was stopped."""
+        last = self.replies[-1].answer if self.replies and not self.waiting else None
+        silent = last is not None and not last.text and not last.finished
+        before = self.retracted() if silent else self
+        return replace(before, turns=before.turns[:-1]) if before.waiting else before
+
+    def messages(self) -> list[dict[str, Any]]:
+        """What the chat shows: a player per recording, then the words."""
+        messages = [{"role": turn.role, "content": _content(turn)} for turn in self.turns]
+        if self.replies and not self.waiting and not self.turns[-1].text:
+            messages[-1]["content"] = NO_WORDS if self.replies[-1].answer.finished else LISTENING
+        return messages
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole conversation as plain JSON types, with everything known about each answer."""
+        turns: list[dict[str, Any]] = []
+        replies = iter(self.replies)
+        for turn in self.turns:
+            plain: dict[str, Any] = {"role": turn.role, "text": turn.text}
+            if turn.role == "user":
+                plain["recordings"] = [_describe(recording) for recording in turn.recordings]
+            else:
+                reply = next(replies)
+                plain["answer"] = reply.answer.to_dict()
+                plain["sampling"] = asdict(reply.sampling)
+                plain["routing"] = reply.routing
+            turns.append(plain)
+        return {"format": "mowe-conversation-1", "turns": turns}
+
+
+def _content(turn: Turn) -> list[dict[str, Any]] | str:
+    players = [
+        {"path": str(recording.path), "alt_text": recording.name}
+        for recording in turn.recordings
+        if recording.path is not None
+    ]
+    return [*players, {"type": "text", "text": turn.text}] if players else turn.text
+
+
+def _describe(recording: Recording) -> dict[str, Any]:
+    return {
+        "name": recording.name,
+        "seconds": round(recording.seconds, 3),
+        "content_hash": recording.content_hash,
+        "treatment": recording.treatment.to_dict(),
+    }

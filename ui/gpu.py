@@ -1,0 +1,38 @@
+"""A slice of a shared GPU for one answer, where the page runs on a Space that lends them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import spaces  # before anything touches CUDA
+
+from mowe.assistant import Sampling, Turn
+from mowe.routing import RoutingControl
+
+START_SECONDS = 15.0  # moving the weights and the first token
+SECONDS_PER_AUDIO_SECOND = 0.05
+SECONDS_PER_TOKEN = 0.05
+MAX_SECONDS = 120.0
+
+
+def gpu_seconds(
+    turns: Sequence[Turn], sampling: Sampling, control: RoutingControl | None = None
+) -> int:
+    """How long one answer may need a GPU, s; asking for little keeps a visitor's quota.
+
+    Args:
+        turns: The conversation; every recording in it is listened to.
+        sampling: Its `max_new_tokens` bounds the decoding.
+        control: Changes nothing; here because the arguments are those of the answering function.
+    """
+    audio = sum(recording.seconds for turn in turns for recording in turn.recordings)
+    needed = SECONDS_PER_AUDIO_SECOND * audio + SECONDS_PER_TOKEN * sampling.max_new_tokens
+    return round(min(MAX_SECONDS, START_SECONDS + needed))
+
+
+def on_gpu(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function on a lent GPU; the function itself everywhere else.
+
+    There its arguments are pickled, so it takes plain data: no locks, no events.
+    """
+    wrapped: Callable[..., Any] = spaces.GPU(duration=gpu_seconds)(function)
+    return wrapped
