@@ -6,7 +6,7 @@ Routing comes as the `windows` of an answer's JSON: one mapping per window with 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import plotly.graph_objects as go
@@ -33,6 +33,28 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 INK = "#7a8190"  # readable on white and on near-black; a page may override it
 GRID = "rgba(128, 128, 140, 0.25)"
 WAVE = "#3f8f9f"
+
+
+class Heard(NamedTuple):
+    """A recording as the model heard it, made once for its picture and its table."""
+
+    samples: np.ndarray  # (samples,) float32 in [-1, 1] at 16 kHz
+    mel: np.ndarray  # (mels, columns) log-mel, thinned
+    times: np.ndarray  # (columns,) middle of each column, s
+
+    @property
+    def seconds(self) -> float:
+        """Length, s."""
+        return len(self.samples) / SAMPLE_RATE
+
+
+def hear(samples: np.ndarray) -> Heard:
+    """Prepare a recording for `heard_figure` and `heard_rows`.
+
+    Args:
+        samples: `(samples,)` float32 in [-1, 1] at 16 kHz, as the base encoder gets them.
+    """
+    return Heard(samples, *_mel_picture(samples))
 
 
 def encoder_names(windows: Sequence[Window]) -> list[str]:
@@ -92,11 +114,11 @@ def routing_rows(windows: Sequence[Window]) -> list[list[Any]]:
     ]
 
 
-def heard_figure(samples: np.ndarray, windows: Sequence[Window] = ()) -> go.Figure:
+def heard_figure(heard: Heard, windows: Sequence[Window] = ()) -> go.Figure:
     """What the model heard: waveform and log-mel spectrogram over one time axis.
 
     Args:
-        samples: `(samples,)` float32 in [-1, 1] at 16 kHz, as the base encoder gets them.
+        heard: The recording.
         windows: Routing of the same recording. With more than one window, a third row shows how the
             data-dependent router (or the only router) shared its probability in each.
     """
@@ -107,13 +129,13 @@ def heard_figure(samples: np.ndarray, windows: Sequence[Window] = ()) -> go.Figu
         vertical_spacing=0.06,
         row_heights=[0.25, 0.5, 0.25] if timeline else [0.35, 0.65],
     )
-    figure.add_trace(_waveform(samples), row=1, col=1)
-    figure.add_trace(_spectrogram(samples), row=2, col=1)
+    figure.add_trace(_waveform(heard.samples), row=1, col=1)
+    figure.add_trace(_spectrogram(heard), row=2, col=1)
     if timeline:
         for trace in _timeline(windows):
             figure.add_trace(trace, row=3, col=1)
     _dress(figure, height=480 if timeline else 350, legend=timeline)
-    figure.update_xaxes(range=[0, len(samples) / SAMPLE_RATE], showgrid=False)
+    figure.update_xaxes(range=[0, heard.seconds], showgrid=False)
     figure.update_xaxes(title="Time (s)", row=3 if timeline else 2, col=1)
     figure.update_yaxes(title="Level", range=[-1.05, 1.05], tickvals=[-1, 0, 1], row=1, col=1)
     bands = [_mel_band(hertz) for hertz in TICK_HERTZ]
@@ -124,19 +146,13 @@ def heard_figure(samples: np.ndarray, windows: Sequence[Window] = ()) -> go.Figu
     return figure
 
 
-def heard_rows(samples: np.ndarray) -> list[list[float]]:
-    """The table of `heard_figure`: up to twenty equal stretches of time, under `HEARD_COLUMNS`.
-
-    Args:
-        samples: `(samples,)` float32 in [-1, 1] at 16 kHz.
-    """
-    seconds = len(samples) / SAMPLE_RATE
-    count = int(min(MAX_HEARD_ROWS, max(1, np.ceil(seconds))))
-    mel, centres = _mel_picture(samples)
+def heard_rows(heard: Heard) -> list[list[float]]:
+    """The table of `heard_figure`: up to twenty equal stretches of time, under `HEARD_COLUMNS`."""
+    count = int(min(MAX_HEARD_ROWS, max(1, np.ceil(heard.seconds))))
     rows = []
-    for number, part in enumerate(np.array_split(samples, count)):
-        start, end = (seconds * edge / count for edge in (number, number + 1))
-        inside = mel[:, (centres >= start) & (centres < end)]
+    for number, part in enumerate(np.array_split(heard.samples, count)):
+        start, end = (heard.seconds * edge / count for edge in (number, number + 1))
+        inside = heard.mel[:, (heard.times >= start) & (heard.times < end)]
         band = int(inside.mean(axis=1).argmax()) if inside.size else 0
         level = float(np.sqrt(np.mean(np.square(part, dtype=np.float64))))
         peak = float(np.abs(part).max())
@@ -181,10 +197,10 @@ def _waveform(samples: np.ndarray) -> go.Scatter:
     )
 
 
-def _spectrogram(samples: np.ndarray) -> go.Heatmap:
-    mel, times = _mel_picture(samples)
+def _spectrogram(heard: Heard) -> go.Heatmap:
+    mel = heard.mel
     return go.Heatmap(
-        x=times.astype(np.float32),
+        x=heard.times.astype(np.float32),
         z=np.round(mel, 2).astype(np.float32),
         colorscale="Cividis",
         zmin=float(mel.max()) - MEL_RANGE,

@@ -7,7 +7,6 @@ a recogniser and a text model. Writes `results/latency.json` and `results/latenc
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
+from benchmarks.machine import QUIET_CORES, Neighbours, describe, is_quiet
 from benchmarks.report import markdown, ratio, summarise
 from benchmarks.worker import CORES
 from mowe.weights.catalogue import SMOLLM2_135M_INSTRUCT, WHISPER_BASE
@@ -32,9 +32,11 @@ from mowe.weights.store import cache_dir
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 CASCADE_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
+CLIP = ROOT / "assets" / "examples" / "speech-prompt.flac"  # the cascade is told it is English
 QUESTION = "Transcribe the speech."
 CLIP_SECONDS = 10.0
 MAX_NEW_TOKENS = 64
+PATIENCE = 4  # rounds tried per round wanted, before disturbed ones are used
 WHISPER_FILES = ("config.json", "tokenizer.json", "vocabulary.txt")
 
 
@@ -43,6 +45,7 @@ class Worker:
 
     def __init__(self, command: Sequence[str]) -> None:
         """Start it and wait until it is ready."""
+        neighbours = Neighbours(())
         started = time.perf_counter()
         self._process = subprocess.Popen(
             command,
@@ -55,6 +58,7 @@ class Worker:
         )
         self._read()
         self.start_up = time.perf_counter() - started  # seconds
+        self.others = neighbours.cores(self.pid)  # cores that others used meanwhile
 
     def ask(self, clip: Path, *, no_weak: bool = False) -> dict[str, Any]:
         """One measured answer."""
@@ -68,6 +72,11 @@ class Worker:
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return self._read() | {"clip_seconds": CLIP_SECONDS}
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     def close(self) -> float:
         """End it; its peak memory in megabytes."""
@@ -130,66 +139,85 @@ def commands() -> tuple[dict[str, list[str]], str]:
 
 def measure_starts(
     found: Mapping[str, list[str]], clip: Path, repeats: int
-) -> tuple[dict[str, float], dict[str, float]]:
+) -> tuple[dict[str, float], dict[str, float], bool]:
     """Median start-up (seconds) and peak memory (megabytes) of processes that answer once.
 
-    The first round only warms the disk cache.
+    The first round only warms the disk cache. The last value says whether all others were quiet.
     """
+    quiet = True
     starts: dict[str, list[float]] = {name: [] for name in found}
     peaks: dict[str, list[float]] = {name: [] for name in found}
-    for _ in tqdm(range(repeats + 1), desc="start-up"):
+    for number in tqdm(range(repeats + 1), desc="start-up"):
         for name, command in found.items():
             worker = Worker(command)
             worker.ask(clip)
             starts[name].append(worker.start_up)
+            quiet = quiet and (number == 0 or is_quiet(worker.others))
             peaks[name].append(worker.close())
     return (
         {name: statistics.median(values[1:]) for name, values in starts.items()},
         {name: statistics.median(values[1:]) for name, values in peaks.items()},
+        quiet,
     )
+
+
+def one_round(
+    workers: Mapping[str, Worker], clip: Path, *, backwards: bool
+) -> dict[str, dict[str, Any]]:
+    """One warm answer of every variant, each with the cores that others used meanwhile.
+
+    Base only is the mixture's own process and checkpoint, with the weak encoders off for the call.
+    """
+    pids = {worker.pid for worker in workers.values()}
+    answers = {}
+    for name in sorted(workers, reverse=backwards):  # who goes first must not decide
+        neighbours = Neighbours(pids)
+        answer = workers[name].ask(clip, no_weak=name == "base-only")
+        answers[name] = answer | {"others": neighbours.cores()}
+    return answers
 
 
 def measure_answers(
     found: Mapping[str, list[str]], clip: Path, repeats: int
-) -> dict[str, list[dict[str, Any]]]:
-    """Warm answers of every variant, taking turns; base only is the mixture's own checkpoint."""
+) -> tuple[dict[str, list[dict[str, Any]]], int, int]:
+    """Warm answers of every variant in `repeats` rounds that nobody disturbed.
+
+    Whether a round counts depends on what other processes used, never on what it measured. Where
+    too few are quiet, the last disturbed ones fill up, and the result says so.
+
+    Returns:
+        Rounds by variant, how many of them are quiet, and how many were tried.
+    """
     ours = Worker(found["mixture"])
-    cascade = Worker(found["cascade"]) if "cascade" in found else None
-    rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in found}
-    for number in tqdm(range(repeats + 1), desc="answers"):
-        answers = {"mixture": ours.ask(clip), "base-only": ours.ask(clip, no_weak=True)}
-        if cascade is not None:
-            answers["cascade"] = cascade.ask(clip)
-        if number:  # the first round warms up
-            for name, one in answers.items():
-                rounds[name].append(one)
-    for worker in (ours, cascade):
-        if worker is not None:
-            worker.close()
-    return rounds
-
-
-def machine() -> dict[str, Any]:
-    """What the numbers depend on besides the code."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "load": os.getloadavg()[0],
-    }
+    workers = {"mixture": ours, "base-only": ours}
+    if "cascade" in found:
+        workers["cascade"] = Worker(found["cascade"])
+    one_round(workers, clip, backwards=False)  # warms up
+    quiet: list[dict[str, dict[str, Any]]] = []
+    disturbed: list[dict[str, dict[str, Any]]] = []
+    for number in tqdm(range(repeats * PATIENCE), desc="answers"):
+        answers = one_round(workers, clip, backwards=number % 2 == 1)
+        calm = all(is_quiet(one["others"]) for one in answers.values())
+        (quiet if calm else disturbed).append(answers)
+        if len(quiet) == repeats:
+            break
+    for worker in set(workers.values()):
+        worker.close()
+    missing = repeats - len(quiet)
+    kept = quiet + disturbed[-missing:] if missing else quiet
+    tried = len(quiet) + len(disturbed)
+    return {name: [one[name] for one in kept] for name in workers}, len(quiet), tried
 
 
 def run(source: Path, repeats: int) -> dict[str, Any]:
     """Measure everything."""
-    about = machine()
+    about = describe()
     found, missing = commands()
     with tempfile.TemporaryDirectory() as scratch:
         clip = Path(scratch) / "clip.wav"
         make_clip(source, clip)
-        start_up, memory = measure_starts(found, clip, max(repeats // 2, 1))
-        rounds = measure_answers(found, clip, repeats)
+        start_up, memory, calm = measure_starts(found, clip, max(repeats // 2, 1))
+        rounds, quiet, tried = measure_answers(found, clip, repeats)
     shipped = (ROOT / "assets" / "mowe-mini").is_dir()
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -199,6 +227,10 @@ def run(source: Path, repeats: int) -> dict[str, Any]:
         "clip_seconds": CLIP_SECONDS,
         "question": QUESTION,
         "repeats": repeats,
+        "quiet_rounds": quiet,
+        "tried_rounds": tried,
+        "quiet_starts": calm,
+        "quiet_cores": QUIET_CORES,
         "variants": {name: summarise(one) for name, one in rounds.items()},
         "ratios": {
             other: ratio(rounds, "mixture", other, "first_text")
@@ -214,13 +246,10 @@ def run(source: Path, repeats: int) -> dict[str, Any]:
 def main() -> None:
     """Measure, write both files, print the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clip", type=Path, help="a recording of speech; default: an example")
+    parser.add_argument("--clip", type=Path, default=CLIP, help="a recording of English speech")
     parser.add_argument("--repeats", type=int, default=7, help="measured rounds")
     options = parser.parse_args()
-    examples = sorted((ROOT / "assets" / "examples").glob("*speech*.*"))
-    if options.clip is None and not examples:
-        parser.error("no speech example in assets/examples: name a recording with --clip")
-    result = run(options.clip or examples[0], options.repeats)
+    result = run(options.clip, options.repeats)
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps(result, indent=2) + "\n"
     (RESULTS / "latency.json").write_text(text, encoding="utf-8")

@@ -87,7 +87,7 @@ class FakeAssistant:
             level = float(np.sqrt(np.mean(last.samples**2)))
             said.append(f"and I heard {len(recordings)} recording(s);")
             said.append(f"the last lasts {last.seconds:.2f} s at a level of {level:.3f}.")
-        return (" ".join(said).split() + ["word"] * self.words)[: max(self.words, 20)]
+        return " ".join(said).split() + ["word"] * self.words
 
     def _answer(self, conversation: Sequence[Turn], sampling: Sampling, control) -> Answer:
         recordings = [one for turn in conversation for one in turn.recordings]

@@ -1,12 +1,18 @@
 """The benchmark's arithmetic and its page; the measuring itself is `make bench`."""
 
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from benchmarks import latency
 from benchmarks.latency import CLIP_SECONDS, make_clip
+from benchmarks.machine import Neighbours, is_quiet
 from benchmarks.report import aims, markdown, ratio, summarise
 from benchmarks.worker import timed_stream
 
@@ -24,6 +30,10 @@ def result(**changes):
         "checkpoint": "assets/mowe-mini",
         "clip_seconds": 10.0,
         "repeats": 3,
+        "quiet_rounds": 3,
+        "tried_rounds": 5,
+        "quiet_starts": True,
+        "quiet_cores": 0.15,
         "variants": {name: summarise(one) for name, one in rounds.items()},
         "ratios": {"base-only": 1.25, "cascade": None},
         "start_up": {"mixture": 5.0, "base-only": 4.0},
@@ -54,6 +64,66 @@ def test_a_missed_aim_is_marked_and_an_unmeasured_one_is_not_claimed():
     assert verdicts["first word, mixture by base only"] == ("1.25", "**no**")
     assert verdicts["first word, mixture by cascade"] == ("not measured", "")
     assert verdicts["peak memory, MB"] == ("1200", "yes")
+
+
+def test_a_disturbed_run_gets_no_verdict_and_says_why():
+    busy = result(quiet_rounds=1, tried_rounds=12, quiet_starts=False)
+    unknown = "not judged: busy machine"
+    # memory does not depend on load; the cascade was not measured at all
+    assert [row[3] for row in aims(busy)] == [unknown, "", unknown, "yes"]
+    assert "**Only 1 of 12 rounds were quiet**" in markdown(busy)
+
+
+def test_quiet_rounds_are_counted_on_the_page():
+    assert "3 of 5 tried; only those count." in markdown(result())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="CPU use of others is read from /proc")
+def test_work_of_another_process_is_seen_and_our_own_is_not():
+    spin = "import time\nwhile time.process_time() < 0.6: pass"
+    with subprocess.Popen([sys.executable, "-c", spin]) as other:
+        theirs, ours = Neighbours(()), Neighbours((other.pid,))
+        time.sleep(0.4)
+        seen, left_out = theirs.cores(), ours.cores()
+    assert seen - left_out > 0.25  # half of one core at least, also on a busy machine
+
+
+def test_what_cannot_be_known_is_not_called_quiet():
+    assert [is_quiet(one) for one in (0.0, 0.15, 0.16, None)] == [True, True, False, False]
+
+
+class FakeWorker:
+    """Answers at once; `pid` is this process, which always counts as ours."""
+
+    pid = os.getpid()
+
+    def __init__(self, asked):
+        self.asked = asked
+
+    def ask(self, clip, *, no_weak=False):
+        self.asked.append("base-only" if no_weak else "other")
+        return measured(1.0)
+
+    def close(self):
+        return 1.0
+
+
+def test_only_quiet_rounds_count_whatever_they_measured(monkeypatch):
+    loads = iter([0.0] * 2 + [0.9, 0.0] + [0.0] * 4)  # warm-up, a disturbed round, two quiet ones
+    monkeypatch.setattr(latency, "Worker", lambda command: FakeWorker([]))
+    monkeypatch.setattr(latency.Neighbours, "cores", lambda self: next(loads))
+    rounds, quiet, tried = latency.measure_answers({"mixture": []}, Path("clip.wav"), 2)
+    assert (quiet, tried) == (2, 3)
+    assert all(one["others"] == 0.0 for one in rounds["mixture"] + rounds["base-only"])
+
+
+def test_the_order_within_a_round_alternates():
+    asked = []
+    worker = FakeWorker(asked)
+    for backwards in (False, True):
+        workers = {"mixture": worker, "base-only": worker}
+        latency.one_round(workers, Path("clip.wav"), backwards=backwards)
+    assert asked == ["base-only", "other", "other", "base-only"]
 
 
 def test_the_page_has_a_row_per_variant_that_ran_and_says_what_did_not():

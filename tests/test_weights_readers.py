@@ -361,8 +361,8 @@ def test_only_the_frame_part_of_the_music_tagger_is_kept():
 # ---------------------------------------------------------------- torch
 
 
-def torch_file(content, path) -> bytes:
-    torch.save(content, path)
+def torch_file(content, path, zipped: bool = True) -> bytes:
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
     return path.read_bytes()
 
 
@@ -376,19 +376,30 @@ class Harmful:
         return open, (str(self.path), "w")
 
 
-def test_a_torch_file_gives_its_tensors_and_numpy_numbers(tmp_path):
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_torch_file_gives_its_tensors_and_numpy_numbers(tmp_path, zipped):
     content = {"state": {"w": torch.arange(3.0)}, "score": np.float64(0.5), "step": np.int64(4)}
-    read = read_torch(torch_file(content, tmp_path / "model.pt"))
+    read = read_torch(torch_file(content, tmp_path / "model.pt", zipped))
     assert torch.equal(read["state"]["w"], torch.arange(3.0))
     assert (read["score"], read["step"]) == (0.5, 4)
 
 
-def test_code_in_a_torch_file_is_refused_and_never_run(tmp_path):
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_torch_file_is_refused_and_never_run(tmp_path, zipped):
     victim = tmp_path / "made"
-    data = torch_file({"state": torch.ones(2), "extra": Harmful(victim)}, tmp_path / "model.pt")
+    content = {"state": torch.ones(2), "extra": Harmful(victim)}
+    data = torch_file(content, tmp_path / "model.pt", zipped)
     with pytest.raises(WeightsError, match="not a torch checkpoint of plain tensors"):
         read_torch(data)
     assert not victim.exists()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
+def test_a_torch_file_that_is_cut_off_is_refused(tmp_path, zipped, share):
+    data = torch_file({"w": torch.ones(100)}, tmp_path / "model.pt", zipped)
+    with pytest.raises(WeightsError, match="not a torch checkpoint"):
+        read_torch(data[: int(len(data) * share)])
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"PK\x03\x04 not a zip"])

@@ -14,16 +14,9 @@ from mowe.audio import Recording, load_audio
 from mowe.routing import RoutingControl
 from ui.conversation import Conversation, Reply
 from ui.errors import plain_errors
-from ui.facts import idle_facts
+from ui.facts import answer_facts, idle_facts
 from ui.gpu import on_gpu
-from ui.panel import (
-    Views,
-    empty_panel,
-    facts_value,
-    panel_values,
-    unchanged_panel,
-    view_values,
-)
+from ui.panel import Picture, Routing, picture_values, recording_choice, routing_values
 from ui.routing_control import routing_control, routing_words
 
 MIN_UPDATE_SECONDS = 0.05  # between two updates of the page while words stream in
@@ -98,28 +91,35 @@ class AskEvents:
         seed: float,
         routing: str,
     ) -> Iterator[tuple[Any, ...]]:
-        """Stream the reply: conversation, chat, the emptied inputs, then the right-hand side."""
+        """Stream the reply: conversation, chat, the emptied inputs, facts, routing, picture."""
         with plain_errors():
             sampling = _sampling(max_new_tokens, temperature, top_p, seed)
         words = routing_words(routing, self.assistant.encoder_names)
-        shown, windows = 0.0, None
+        newest = len(conversation.recordings) - 1
+        shown, first = 0.0, True
         answers = self.stream(conversation.turns, sampling, routing_control(routing))
         try:
             for answer in answers:
-                first, now = windows is None, time.monotonic()
-                if not first and not answer.finished and now - shown < MIN_UPDATE_SECONDS:
+                now = time.monotonic()
+                if not (first or answer.finished) and now - shown < MIN_UPDATE_SECONDS:
                     continue
-                reply = Reply(answer, sampling, routing)
-                conversation = conversation.answered(reply)
-                if windows == answer.windows:
-                    panel = unchanged_panel(facts_value(reply, words))
-                else:
-                    panel = panel_values(conversation, words)
-                shown, windows = now, answer.windows
-                inputs = empty_inputs() if first else _kept_inputs()
-                yield conversation, conversation.messages(), *inputs, *panel
+                conversation = conversation.answered(Reply(answer, sampling, routing))
+                inputs = empty_inputs() if first else _kept(Inputs)
+                charts = routing_values(conversation, newest) if first else _kept(Routing)
+                timeline = answer.finished and len(answer.windows) > 1
+                picture = picture_values(conversation, newest) if timeline else _kept(Picture)
+                facts = answer_facts(answer, sampling, words)
+                yield conversation, conversation.messages(), *inputs, facts, *charts, *picture
+                shown, first = now, False
         finally:
             answers.close()  # a closed page or a Stop ends the decoding now, not at collection
+
+    def heard(self, conversation: Conversation) -> tuple[Any, ...]:
+        """Show what the model is about to hear, while it listens."""
+        newest = len(conversation.recordings) - 1
+        results = gr.Column(visible=newest >= 0)
+        picture = picture_values(Conversation(conversation.turns), newest)
+        return results, recording_choice(conversation), *picture
 
     def settle(self, conversation: Conversation, *inputs: Any) -> tuple[Any, ...]:
         """After an answer, a failure or a Stop: the page is free again.
@@ -145,8 +145,11 @@ class AskEvents:
         """Everything as on a fresh page, except the settings."""
         off = gr.Button(interactive=False)
         download = gr.DownloadButton(value=None, interactive=False)
-        panel = empty_panel(self.idle_facts)
-        return Conversation(), False, [], *empty_inputs(), off, off, off, download, *panel
+        hidden = gr.Column(visible=False)
+        return (
+            Conversation(), False, [], *empty_inputs(), off, off, off, download,
+            self.idle_facts, hidden,
+        )  # fmt: skip
 
     def attach(self, audio: str | None, pending: tuple[str, ...], attached: list[str]) -> Inputs:
         """Keep the current recording for the question and make room for another."""
@@ -167,9 +170,10 @@ class AskEvents:
             gr.Button(interactive=bool(given.audio)),
         )
 
-    def show(self, conversation: Conversation, recording: int | None) -> Views:
+    def show(self, conversation: Conversation, recording: int | None) -> tuple[Any, ...]:
         """Charts and tables of another recording of the conversation."""
-        return view_values(conversation, recording)
+        number = -1 if recording is None else recording
+        return *routing_values(conversation, number), *picture_values(conversation, number)
 
     def ask(
         self,
@@ -222,8 +226,9 @@ def empty_inputs() -> Inputs:
     return Inputs(None, (), gr.CheckboxGroup(choices=[], value=[], visible=False), "")
 
 
-def _kept_inputs() -> Inputs:
-    return Inputs(*(gr.skip() for _ in Inputs._fields))
+def _kept(group: type[Inputs | Routing | Picture]) -> Any:
+    """A group of components left as they are."""
+    return group(*(gr.skip() for _ in group._fields))
 
 
 def _running() -> tuple[gr.Button, gr.Button, gr.Button]:

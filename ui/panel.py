@@ -8,40 +8,39 @@ import gradio as gr
 from analysis.figures import (
     HEARD_COLUMNS,
     ROUTING_COLUMNS,
+    hear,
     heard_figure,
     heard_rows,
     router_chart,
     routing_rows,
 )
 from mowe.audio import SAMPLE_RATE
-from ui.conversation import Conversation, Reply
-from ui.facts import Facts, answer_facts
+from ui.conversation import Conversation
+from ui.facts import Facts
 
 
-class Views(NamedTuple):
-    """What one recording looks like: components when building, their values in handlers."""
+class Routing(NamedTuple):
+    """Which encoders ran: components when building, their values in handlers."""
 
     chart: Any
-    routing_table: Any
-    picture: Any
-    heard_table: Any
+    table: Any
+
+
+class Picture(NamedTuple):
+    """What the model heard: components when building, their values in handlers."""
+
+    figure: Any
+    table: Any
 
 
 class Panel(NamedTuple):
-    """The whole side: components when building, their values in handlers."""
+    """The components of the whole side."""
 
-    facts: Any
-    results: Any  # the column that holds all below
-    recording: Any
-    chart: Any
-    routing_table: Any
-    picture: Any
-    heard_table: Any
-
-    @property
-    def views(self) -> Views:
-        """The part that depends on which recording is looked at."""
-        return Views(*self[3:])
+    facts: Facts
+    results: gr.Column  # holds all below
+    recording: gr.Dropdown  # which one they are about
+    routing: Routing
+    picture: Picture
 
 
 def build_panel(facts: dict[str, Any]) -> Panel:
@@ -55,13 +54,14 @@ def build_panel(facts: dict[str, Any]) -> Panel:
         recording = gr.Dropdown(
             [], label="Recording shown below", visible=False, interactive=True, elem_id="recording"
         )
-        chart = gr.Plot(label="Router probabilities", elem_id="router-chart", visible=False)
+        chart = gr.Plot(label="Router probabilities", visible=False, elem_id="router-chart")
         with gr.Accordion("Router probabilities as a table", open=False):
             routing_table = _table(ROUTING_COLUMNS, "Router probabilities", "routing-table")
-        picture = gr.Plot(label="What the model heard", elem_id="heard-picture", visible=False)
+        figure = gr.Plot(label="What the model heard", elem_id="heard-picture")
         with gr.Accordion("What the model heard as a table", open=False):
             heard_table = _table(HEARD_COLUMNS, "What the model heard", "heard-table")
-    return Panel(shown, results, recording, chart, routing_table, picture, heard_table)
+    routing, picture = Routing(chart, routing_table), Picture(figure, heard_table)
+    return Panel(shown, results, recording, routing, picture)
 
 
 def _table(columns: list[str], label: str, elem_id: str) -> gr.Dataframe:
@@ -71,58 +71,34 @@ def _table(columns: list[str], label: str, elem_id: str) -> gr.Dataframe:
     )  # fmt: skip
 
 
-def panel_values(conversation: Conversation, routing: str) -> Panel:
-    """The side for the last reply, looking at the newest recording.
-
-    Args:
-        conversation: With at least one reply.
-        routing: The routing that was asked for, in words.
-    """
-    recordings = conversation.recordings
+def recording_choice(conversation: Conversation) -> gr.Dropdown:
+    """Every recording of the conversation to pick from, the newest one picked."""
     names = [
         (f"{number + 1}. {recording.name}, {recording.seconds:.1f} s", number)
-        for number, recording in enumerate(recordings)
+        for number, recording in enumerate(conversation.recordings)
     ]
-    newest = len(recordings) - 1 if recordings else None
-    choice = gr.Dropdown(choices=names, value=newest, visible=len(recordings) > 1)
-    facts = facts_value(conversation.replies[-1], routing)
-    results = gr.Column(visible=bool(recordings))
-    return Panel(facts, results, choice, *view_values(conversation, newest))
+    newest = len(names) - 1 if names else None
+    return gr.Dropdown(choices=names, value=newest, visible=len(names) > 1)
 
 
-def facts_value(reply: Reply, routing: str) -> dict[str, Any]:
-    """The facts of a reply so far."""
-    return answer_facts(reply.answer, reply.sampling, routing)
-
-
-def view_values(conversation: Conversation, recording: int | None) -> Views:
-    """Charts and tables of one recording, counted from 0; of nothing when there is none."""
-    if recording is None or not 0 <= recording < len(conversation.recordings):
-        return empty_views()
-    samples = conversation.recordings[recording].at(SAMPLE_RATE)
-    reply = conversation.replies[-1].answer if conversation.replies else None
-    windows = [asdict(one) for one in reply.windows if one.recording == recording] if reply else []
+def routing_values(conversation: Conversation, recording: int) -> Routing:
+    """Both routers' probabilities for one recording, counted from 0, in the last reply."""
+    windows = _windows(conversation, recording)
     rows = routing_rows(windows)
-    return Views(
-        gr.Plot(router_chart(windows) if rows else None, visible=bool(rows)),
-        rows,
-        gr.Plot(heard_figure(samples, windows), visible=True),
-        heard_rows(samples),
-    )
+    return Routing(gr.Plot(router_chart(windows) if rows else None, visible=bool(rows)), rows)
 
 
-def empty_views() -> Views:
-    """No recording to look at."""
-    hidden = gr.Plot(None, visible=False)
-    return Views(hidden, [], hidden, [])
+def picture_values(conversation: Conversation, recording: int) -> Picture:
+    """Waveform and spectrogram of one recording, and the routing over its windows if known."""
+    recordings = conversation.recordings
+    if not 0 <= recording < len(recordings):
+        return Picture(None, [])
+    heard = hear(recordings[recording].at(SAMPLE_RATE))
+    return Picture(heard_figure(heard, _windows(conversation, recording)), heard_rows(heard))
 
 
-def empty_panel(facts: dict[str, Any]) -> Panel:
-    """The side as it is before the first question."""
-    choice = gr.Dropdown(choices=[], value=None, visible=False)
-    return Panel(facts, gr.Column(visible=False), choice, *empty_views())
-
-
-def unchanged_panel(facts: dict[str, Any]) -> Panel:
-    """Other facts, the rest as it is."""
-    return Panel(facts, *(gr.skip() for _ in Panel._fields[1:]))
+def _windows(conversation: Conversation, recording: int) -> list[dict[str, Any]]:
+    if not conversation.replies:
+        return []
+    windows = conversation.replies[-1].answer.windows
+    return [asdict(window) for window in windows if window.recording == recording]

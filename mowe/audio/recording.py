@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import math
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,19 +121,18 @@ class Recording:
         """Start and end (s) of consecutive windows that together hold every sample.
 
         Args:
-            seconds: Length of each window, 1 s or more. The last may be shorter, though not under
-                0.5 s: then it begins earlier and the window before it ends earlier. No window is
-                longer than asked, since an encoder may have no positions for more.
+            seconds: Greatest length of a window, above 0.5 s. A last window under 0.5 s takes half of
+                what it shares with the window before it, so that no window is a mere click.
 
         Raises:
-            ValueError: If `seconds` is below 1.
+            ValueError: If `seconds` is 0.5 or less.
         """
-        if seconds < 2 * MIN_TAIL_SECONDS:
-            raise ValueError(f"windows must last {2 * MIN_TAIL_SECONDS} s or more, got {seconds}")
-        count = max(1, math.ceil(self.seconds / seconds))
+        if seconds <= MIN_TAIL_SECONDS:
+            raise ValueError(f"windows must be longer than {MIN_TAIL_SECONDS} s, got {seconds}")
+        count = max(1, math.ceil(self.seconds / seconds - 1e-9))
         starts = [index * seconds for index in range(count)]
-        if count > 1:
-            starts[-1] = min(starts[-1], self.seconds - MIN_TAIL_SECONDS)
+        if count > 1 and self.seconds - starts[-1] < MIN_TAIL_SECONDS:
+            starts[-1] = (starts[-2] + self.seconds) / 2
         return list(zip(starts, [*starts[1:], self.seconds], strict=True))
 
 

@@ -13,10 +13,10 @@ from tqdm import tqdm
 from mowe.assistant import DEFAULT_CHECKPOINT, Answer, Assistant, load_assistant
 from mowe.audio import AUDIO_SUFFIXES, AudioLimits, Recording, load_audio
 from mowe.cli.text import printable, tell
-from mowe.errors import AudioError, ConfigError
+from mowe.errors import AudioError, CheckpointError, ConfigError, MoweError
 from mowe.routing import RoutingControl
 
-AssistantFactory = Callable[..., Assistant]  # takes a name or folder, and `device`
+AssistantFactory = Callable[[str], Assistant]  # takes a preset, a folder or a hub repo
 
 
 class Desk:
@@ -39,8 +39,22 @@ class Desk:
 
     @cached_property
     def assistant(self) -> Assistant:
-        """The model, loaded when it is first needed."""
-        return self.factory(self.options.model or DEFAULT_CHECKPOINT, device=self.options.device)
+        """The model, loaded when it is first needed.
+
+        Raises:
+            CheckpointError: If there is no such checkpoint, or it cannot be used.
+        """
+        name = self.options.model or DEFAULT_CHECKPOINT
+        try:
+            return self.factory(name)
+        except MoweError:
+            raise
+        except (OSError, ValueError) as error:  # what the hub's client says to a name or a network
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise CheckpointError(
+                f"{name} cannot be loaded ({reason});"
+                " a preset, a checkpoint folder or a hub repo is needed"
+            ) from error
 
     @cached_property
     def control(self) -> RoutingControl:

@@ -89,9 +89,6 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="NAME_OR_FOLDER", help="preset, checkpoint folder or hub repo (mini)"
     )
     parser.add_argument(
-        "--device", metavar="NAME", help="cpu, cuda, ... (a GPU where there is one)"
-    )
-    parser.add_argument(
         "--max-seconds", type=float, metavar="S", help="longest recording accepted (1800)"
     )
     parser.add_argument(

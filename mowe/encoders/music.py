@@ -9,7 +9,6 @@ from torch.nn import functional
 
 from mowe.config import EncoderConfig
 from mowe.encoders.base import AudioEncoder, frame_mask, zero_outside
-from mowe.encoders.batch_norm import FixedBatchNorm
 from mowe.encoders.loading import built_on_meta, load_strictly, read_tensors
 from mowe.encoders.mel import MelSettings, mel_spectrogram, reflect_pad
 from mowe.errors import WeightsError
@@ -43,7 +42,7 @@ class MusicEncoder(AudioEncoder):
             frames_per_second=MEL.sample_rate / MEL.hop,
             sample_rate=MEL.sample_rate,
         )
-        self.input_norm = FixedBatchNorm(1, _EPS)
+        self.input_norm = _FixedBatchNorm(1, _EPS)
         self.front = nn.ModuleList(
             [
                 *(_FrontLayer(filters, 7, bands) for bands in _TIMBRAL_BANDS),
@@ -73,6 +72,33 @@ class MusicEncoder(AudioEncoder):
         return (1e4 * energy + 1.0).log10()
 
 
+class _FixedBatchNorm(nn.Module):
+    """Normalise channels by stored mean and variance; never looks at the batch, never updates."""
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        """Start as the identity.
+
+        Args:
+            channels: Size of axis 1.
+            eps: Added to the variance; 1e-5 in PyTorch, 1e-3 in TensorFlow.
+        """
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Same shape out as in, `(batch, channels, ...)`."""
+        return functional.batch_norm(
+            values, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+        )
+
+
 class _FrontLayer(nn.Module):
     """Convolution, ReLU, batch norm, then the maximum over frequency."""
 
@@ -81,11 +107,12 @@ class _FrontLayer(nn.Module):
         # an even kernel has one more zero behind than before, as TensorFlow's "same" padding
         self.padding = (0, 0, (frames - 1) // 2, frames // 2)
         self.conv = nn.Conv2d(1, filters, (frames, bands))
-        self.norm = FixedBatchNorm(filters, _EPS)
+        self.norm = _FixedBatchNorm(filters, _EPS)
 
     def forward(self, mel: Tensor) -> Tensor:
         """`(batch, 1, frames, bands)` to `(batch, filters, frames)`."""
-        return self.norm(self.conv(functional.pad(mel, self.padding)).relu_()).amax(dim=3)
+        found = self.norm(self.conv(functional.pad(mel, self.padding)).relu_())
+        return found.float().amax(dim=3).to(found.dtype)  # a bf16 maximum is slow on a CPU
 
 
 class _MidLayer(nn.Module):
@@ -94,7 +121,7 @@ class _MidLayer(nn.Module):
     def __init__(self, width: int, filters: int) -> None:
         super().__init__()
         self.conv = nn.Conv1d(width, filters, 7, padding=3)
-        self.norm = FixedBatchNorm(filters, _EPS)
+        self.norm = _FixedBatchNorm(filters, _EPS)
 
     def forward(self, features: Tensor, real: Tensor) -> Tensor:
         """`(batch, width, frames)` to `(batch, filters, frames)`; zero where not `real`, first."""

@@ -24,6 +24,7 @@ class TrainingConfig:
     merges: int = 6000  # BPE merges the alignment's text pieces are built from
     steps: int = 1000  # steps with the paper's loss
     batch: int = 16  # recordings per step and process
+    examples_per_task: int = 0  # of the mixture stage, drawn by seed; 0 takes all
     accumulate: int = 1  # batches per optimizer step
     rate: float = 3e-4  # peak learning rate of routers, projections and adapter
     lora_rate: float = 2e-4  # peak learning rate of LoRA
@@ -43,7 +44,7 @@ class TrainingConfig:
         for name in ("align_batch", "batch", "accumulate", "log_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, found {getattr(self, name)}")
-        for name in ("align_steps", "steps", "merges", "dev_every", "save_minutes"):
+        for name in ("align_steps", "steps", "examples_per_task", "merges", "dev_every", "save_minutes"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
         if self.mixed_precision not in ("bf16", "no"):

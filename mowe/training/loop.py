@@ -30,7 +30,7 @@ from mowe.training.run import (
     load_progress,
     save_progress,
 )
-from mowe.training.sampling import epoch_batch, mixed_batch
+from mowe.training.sampling import epoch_batch, limited, mixed_batch
 
 
 class StepLoss(NamedTuple):
@@ -130,7 +130,8 @@ def dev_reading(run: Run, fused_dim: int) -> dict[str, Any]:
 def mix(run: Run, progress: Progress) -> None:
     """The paper's stage: next-token loss on the assistant's words plus the routing loss."""
     config = run.config
-    run.store.fill([one for group in run.groups.values() for one in group], weak=True)
+    groups_by_task = limited(run.groups, config.examples_per_task, config.seed)
+    run.store.fill([one for group in groups_by_task.values() for one in group], weak=True)
     lora = [one for name, one in run.model.named_parameters() if ".lora_" in name]
     rooms = [run.model.router, run.model.fusion, run.model.adapter]
     own = [one for room in rooms if room is not None for one in room.parameters()]
@@ -144,7 +145,7 @@ def mix(run: Run, progress: Progress) -> None:
         _set_rate(optimizer, step, config.steps, config.warmup)
         control = RoutingControl(dense=True) if _is_dense(run, step) else None
         for part in range(config.accumulate):
-            losses = _mixture_step(run, step_module, step, part, control)
+            losses = _mixture_step(run, step_module, groups_by_task, step, part, control)
             run.accelerator.backward(losses.total / config.accumulate)
         run.accelerator.clip_grad_norm_([*own, *lora], config.clip_norm)
         optimizer.step()
@@ -159,12 +160,17 @@ def mix(run: Run, progress: Progress) -> None:
 
 
 def _mixture_step(
-    run: Run, module: nn.Module, step: int, part: int, control: RoutingControl | None
+    run: Run,
+    module: nn.Module,
+    groups: dict[str, list[Example]],
+    step: int,
+    part: int,
+    control: RoutingControl | None,
 ) -> StepLoss:
     config, accelerator = run.config, run.accelerator
     index = (step * config.accumulate + part) * accelerator.num_processes
     index += accelerator.process_index
-    batch = mixed_batch(run.groups, config.task_weights, config.batch, config.seed, index)
+    batch = mixed_batch(groups, config.task_weights, config.batch, config.seed, index)
     with _step_seed(config.seed, index), _training(run.model), accelerator.autocast():
         features = run.store.features(batch, control)
         asked = prompts(run.model, batch, features.base.mask)

@@ -16,6 +16,18 @@ def by_task(examples: Sequence[Example]) -> dict[str, list[Example]]:
     return dict(sorted(groups.items()))
 
 
+def limited(
+    groups: Mapping[str, Sequence[Example]], most: int, seed: int
+) -> dict[str, list[Example]]:
+    """At most `most` examples of each task, drawn by seed; 0 keeps all."""
+    kept = {}
+    for task, examples in groups.items():
+        order = list(examples)
+        random.Random(f"{seed}:{task}").shuffle(order)
+        kept[task] = order[:most] if most else order
+    return kept
+
+
 def check_task_weights(groups: Mapping[str, Sequence[Example]], weights: Mapping[str, float]) -> None:
     """Refuse weights for tasks that do not occur, or that leave nothing to draw.
 

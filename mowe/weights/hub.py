@@ -1,6 +1,7 @@
 """Models in the layout of the Hugging Face Hub: fetched from it, or lying in a local folder."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import huggingface_hub
@@ -11,6 +12,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.utils import httpx  # the client it was built on, whichever version
+from safetensors import SafetensorError, safe_open
 
 from mowe.errors import WeightsError
 from mowe.weights.store import file_sha256
@@ -78,7 +80,11 @@ def _converted_revision(repo: str) -> str | None:
         )
     except (httpx.HTTPError, OSError):  # the caller says that there are no safetensors
         return None
-    references = [offer.git_reference for offer in offers if "safetensors" in offer.title]
+    references = [
+        offer.git_reference
+        for offer in offers
+        if offer.author == CONVERSION_BOT and "safetensors" in offer.title
+    ]
     return references[0] if references else None
 
 
@@ -86,7 +92,7 @@ def open_folder(path: str) -> Path:
     """A local folder in hub layout: `config.json` beside `model.safetensors` (or its shards).
 
     Raises:
-        WeightsError: If there is no such folder, or one of the files is missing.
+        WeightsError: If there is no such folder, or a file in it is missing or cut off.
     """
     folder = Path(path).expanduser()
     if not folder.is_dir():
@@ -113,7 +119,34 @@ def _checked(folder: Path, what: str) -> Path:
         )
     if not (folder / "config.json").is_file():
         raise WeightsError(f"{what} has no config.json, need one beside model.safetensors")
+    missing = [name for name in _indexed(folder) if not (folder / name).is_file()]
+    if missing:
+        raise WeightsError(f"{what} lacks {', '.join(missing)}: copy or fetch it again")
+    for path in tensor_files(folder):
+        _check_readable(path, what)
     return folder
+
+
+def _indexed(folder: Path) -> list[str]:
+    """File names that the index of a sharded model lists; none where there is no index."""
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return []
+    try:
+        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{index} cannot be read: copy or fetch it again") from error
+
+
+def _check_readable(path: Path, what: str) -> None:
+    """Read the header of a safetensors file, which also tells whether the file is whole."""
+    try:
+        with safe_open(path, "pt"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path.name} of {what} cannot be read ({error}): copy or fetch it again"
+        ) from error
 
 
 def _hub_failure(repo: str, revision: str, error: Exception) -> str:

@@ -8,7 +8,6 @@ import _codecs
 import io
 import math
 import struct
-import zipfile
 from collections.abc import Iterator
 from pickle import UnpicklingError  # only the name of what torch's restricted loader raises
 from typing import Any
@@ -29,6 +28,9 @@ GGUF_STRING, GGUF_ARRAY = 8, 9
 GGML_F32, GGML_F16, GGML_Q4_1, GGML_Q8_0 = 0, 1, 3, 8
 GGML_BLOCK = 32  # values per quantised block
 GGML_BLOCK_BYTES = {GGML_Q4_1: 20, GGML_Q8_0: 34}
+
+# What torch's loader raises on bytes of another format, old (a row of pickles) or new (a zip).
+TORCH_ERRORS = (RuntimeError, EOFError, LookupError, ValueError, TypeError, struct.error)
 
 TF_MAGIC = 0xDB4775248B80FB57  # last 8 bytes of a table file
 TF_FOOTER_BYTES = 48
@@ -266,12 +268,10 @@ def read_torch(data: bytes) -> Any:
         np.dtypes.Float64DType,
         _codecs.encode,
     ]
-    if not zipfile.is_zipfile(io.BytesIO(data)):
-        raise WeightsError("not a torch checkpoint: need the zip format of torch 1.6 and later")
     try:
         with torch.serialization.safe_globals(harmless):
             return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (RuntimeError, UnpicklingError) as error:
+    except (*TORCH_ERRORS, UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(f"not a torch checkpoint of plain tensors: {reason}") from error
 

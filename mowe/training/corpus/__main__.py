@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sources = [SOURCES[name] for name in options.source]
     try:
         corpus = build_corpus(options.out, sources, settings, jobs=max(1, options.jobs))
-    except CorpusError as error:
-        print(error, file=sys.stderr)
+    except (CorpusError, OSError) as error:
+        print(f"the corpus was not built: {error}", file=sys.stderr)
         return 1
     print(table(counts(corpus.lines)))
     for split in ("train", "dev"):

@@ -3,7 +3,6 @@
 import functools
 import json
 import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -79,27 +78,29 @@ def _read_all(
     return clips, skipped
 
 
-def _render_all(
-    clips: Sequence[tuple[Source, Clip]], folder: Path, jobs: int
-) -> list[Rendered]:
+def _render_all(clips: Sequence[tuple[Source, Clip]], folder: Path, jobs: int) -> list[Rendered]:
     render = functools.partial(_render, folder)
     with ThreadPoolExecutor(jobs) as pool:
         results = list(tqdm(pool.map(render, clips), total=len(clips), desc="clips", unit="clip"))
-    kept = [one for one in results if one.source.accepts(one.clip, one.seconds)]
+    kept = [one for one in results if one and one.source.accepts(one.clip, one.seconds)]
     logger.info("%d of %d clips kept", len(kept), len(results))
     return kept
 
 
-def _render(folder: Path, pair: tuple[Source, Clip]) -> Rendered:
+def _render(folder: Path, pair: tuple[Source, Clip]) -> Rendered | None:
     source, clip = pair
     audio = f"clips/{source.name}/{clip.name}.flac"
     path = folder / audio
     if not path.exists():
-        write_flac(path, convert(clip.load(), clip.sample_rate), clip.sample_rate)
+        try:
+            write_flac(path, convert(clip.load(), clip.sample_rate), clip.sample_rate)
+        except CorpusError as error:
+            logger.warning("%s/%s is left out: %s", source.name, clip.name, error)
+            return None
     return Rendered(clip, source, audio, seconds_of(path))
 
 
 def _write(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    partial.replace(path)

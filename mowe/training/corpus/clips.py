@@ -36,6 +36,7 @@ class Clip:
     label: str = ""  # what is heard, as in wording.SOUNDS
     sample_rate: int = SPEECH_RATE  # Hz, of the stored file
     crops: tuple[tuple[float, float], ...] = ()  # (start, end) in s, further lines of one file
+    licence: str = ""  # where it is not the source's
     notes: Mapping[str, str] = field(default_factory=dict)
 
 

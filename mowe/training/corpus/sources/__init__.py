@@ -6,6 +6,8 @@ from mowe.training.corpus.sources import (
     asterisk,
     drascula,
     esc10,
+    game_effects,
+    instruments,
     spoken_digits,
     synthetic_speech,
 )
@@ -18,6 +20,8 @@ SOURCES: dict[str, Source] = {
         drascula.SOURCE,
         spoken_digits.SOURCE,
         esc10.SOURCE,
+        game_effects.SOURCE,
+        instruments.SOURCE,
         synthetic_speech.SOURCE,
     )
 }

@@ -32,7 +32,8 @@ _TABLE_START = 15  # bytes of the archive's head
 _ENTRY = struct.Struct(">12sBII")  # name, bundle, offset, size
 _BANK_HEAD = 20  # bytes before a script file's content
 _LEVEL = 96  # bytes of a dialogue level
-_COMMENT_SHIFT, _SHORT_ANSWERS = 41, 1186  # speech number of the hero's first remark; line of the first short answer
+_FIRST_REMARK = 41  # number of the speech file that says the first line of QUEEN2.JAS
+_SHORT_ANSWERS = 1186  # line that the speech file before number 1 would say
 
 Entries = Mapping[str, bytes]
 
@@ -54,7 +55,7 @@ def read_entries(data: bytes) -> dict[str, bytes]:
     """
     if data[:4] != b"QTBL":
         raise CorpusError(f"queen.1c should begin with QTBL, found {data[:4]!r}")
-    found = {}
+    found: dict[str, bytes] = {}
     for position in itertools.count(_TABLE_START, _ENTRY.size):
         raw, _, offset, size = _ENTRY.unpack_from(data, position)
         name = raw.rstrip(b"\0")
@@ -117,8 +118,8 @@ def _strings(data: bytes, position: int, count: int) -> Iterator[tuple[int, str]
 def _remarks(entries: Entries) -> Iterator[tuple[str, str, str, str]]:
     lines = entries["QUEEN2.JAS"].decode("cp437").split("\n")
     for number in range(1, 1000):
-        short = number < _COMMENT_SHIFT
-        index = number + _SHORT_ANSWERS if short else number - _COMMENT_SHIFT
+        short = number < _FIRST_REMARK
+        index = number + _SHORT_ANSWERS if short else number - _FIRST_REMARK
         if index < len(lines):
             yield f"JOE{number:04d}", lines[index].rstrip("\r"), "JOE", "remark"
 
@@ -168,9 +169,7 @@ def _chain(data: bytes, position: int) -> list[str]:
     return chain
 
 
-def _aligned(
-    chain: list[str], sizes: Mapping[tuple[int, int], int]
-) -> dict[tuple[int, int], str]:
+def _aligned(chain: list[str], sizes: Mapping[tuple[int, int], int]) -> dict[tuple[int, int], str]:
     """Texts by (line, piece), at the shift where text lengths follow clip sizes best.
 
     A scene whose best shift is doubtful gives nothing.

@@ -116,6 +116,7 @@ def _read(materials: Materials) -> Iterator[Clip]:
                 gender=gender,
                 language=language,
                 text=sentence,
+                licence="CC BY 3.0" if code in ("it", "ru") else "CC BY-SA 3.0",
             )
 
 

@@ -6,8 +6,7 @@ named after a character and the line's number (`D12.ALS`): unsigned 8-bit sample
 """
 
 import functools
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mowe.training.corpus.clips import Clip, Materials, Source, Waveform
@@ -97,7 +96,9 @@ def _load(path: Path) -> Waveform:
     return read_unsigned_8_bit(path.read_bytes(), RATE)
 
 
-def _spoken(lines: Sequence[str], prefix: str, files: dict[str, Path]) -> Iterator[tuple[str, Path]]:
+def _spoken(
+    lines: Sequence[str], prefix: str, files: Mapping[str, Path]
+) -> Iterator[tuple[str, Path]]:
     for number, line in enumerate(lines):
         path = files.get(f"{prefix}{number}.ALS")
         if line and path is not None and path.stat().st_size >= _SMALLEST:
@@ -110,7 +111,7 @@ def _read(materials: Materials) -> Iterator[Clip]:
     files = {path.name.upper(): path for path in sorted(folder.rglob("*.[aA][lL][sS]"))}
     for (character, prefix), lines in zip(CHARACTERS.items(), tables, strict=False):
         for line, path in _spoken(lines, prefix, files):
-            text = spoken_sentence(from_capitals(line))
+            text = from_capitals(spoken_sentence(line))
             if not text:
                 continue
             yield Clip(

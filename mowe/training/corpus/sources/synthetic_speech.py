@@ -91,7 +91,9 @@ def speak_with_flite(command: str, voice: str, text: str, path: Path) -> Wavefor
     pace = f"duration_stretch={1 / rng.uniform(*PACE):.3f}"
     path.parent.mkdir(parents=True, exist_ok=True)
     arguments = [command, "-voice", voice, "--setf", pace, "-t", text, "-o", str(path)]
-    subprocess.run(arguments, check=True, capture_output=True)
+    result = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise CorpusError(f"flite stopped: {result.stderr.strip()}")
     waveform = read_sound(path)
     path.unlink()
     return _with_pitch(waveform, rng)
@@ -108,13 +110,16 @@ def prepare_hibari(command: str, wanted: Mapping[Path, str]) -> None:
         for seed, (path, text) in enumerate(wanted.items())
         if not path.exists()
     ]
+    if not jobs:
+        return
     python = Path(command).resolve().with_name("python")
     lines = "\n".join(json.dumps(job) for job in jobs)
     result = subprocess.run(
         [python, hibari_voice.__file__], input=lines, text=True, capture_output=True, check=False
     )
     if result.returncode != 0:
-        raise CorpusError(f"hibari stopped: {result.stderr.strip().splitlines()[-1:]}")
+        said = result.stderr.strip().splitlines() or ["it said nothing"]
+        raise CorpusError(f"hibari stopped: {said[-1]}")
 
 
 def _pace(path: Path) -> float:
@@ -128,7 +133,10 @@ def _spoken_file(path: Path) -> Waveform:
 def _tool(name: str, command: str) -> str:
     found = shutil.which(command)
     if found is None:
-        raise CorpusError(f"the speech synthesiser {name!r} was not found as {command!r}; install it or name it with --{name} COMMAND")
+        raise CorpusError(
+            f"the speech synthesiser {name} was not found as {command!r}; "
+            f"install it or name it with --{name} COMMAND"
+        )
     return found
 
 

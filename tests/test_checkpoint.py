@@ -1,0 +1,104 @@
+"""What a checkpoint holds, gives back, and refuses."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from mowe.checkpoint import COMPONENTS_FILE, MoWE, read_config
+from mowe.config import AdapterConfig
+from mowe.errors import CheckpointError
+from mowe.language_model import AUDIO_MARK, Message
+from mowe.model import make_batch
+from mowe.presets import TINY_RANDOM
+
+
+@pytest.fixture
+def model() -> MoWE:
+    model = MoWE.from_preset("tiny-random", dtype=torch.float32)
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for tensor in model.trained_state().values():
+            tensor.normal_(std=0.1)
+    return model
+
+
+def logits(model: MoWE) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(0)
+    clip = {rate: 0.1 * torch.randn(rate, generator=draw) for rate in model.sample_rates}
+    with torch.inference_mode():
+        heard = model.listen(make_batch([clip]))
+        language_model = model.language_model
+        chat = [Message("user", f"{AUDIO_MARK}What is it?"), Message("assistant", "A bell.")]
+        prompt = language_model.prompt(chat, [heard.tokens.shape[1]], reply=False)
+        embedded = language_model.embed(prompt.ids[None], heard.audio_tokens()[0])
+        return language_model.model(inputs_embeds=embedded).logits
+
+
+def test_save_and_load_gives_equal_logits(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    loaded = MoWE.from_pretrained(tmp_path, dtype=torch.float32)
+    assert torch.equal(logits(model), logits(loaded))
+
+
+def test_an_aligned_adapter_keeps_its_pieces(tmp_path):
+    aligned = AdapterConfig(kind="aligned", frames_per_token=8, hidden_dim=16, vocabulary_size=9)
+    model = MoWE.from_config(replace(TINY_RANDOM, adapter=aligned), dtype=torch.float32)
+    model.adapter.piece_ids.copy_(torch.arange(40, 49))
+    model.attach_pieces()
+    model.save_pretrained(tmp_path)
+    loaded = MoWE.from_pretrained(tmp_path, dtype=torch.float32)
+    assert loaded.adapter.piece_ids.tolist() == list(range(40, 49))
+    assert torch.equal(logits(model), logits(loaded))
+
+
+def test_a_checkpoint_holds_only_what_was_trained(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    names = set(load_file(tmp_path / "model.safetensors"))
+    assert {name.split(".")[0] for name in names} == {"router", "fusion", "adapter", "language_model"}
+    assert all(".lora_" in name for name in names if name.startswith("language_model"))
+    assert read_config(tmp_path) == model.config
+    assert json.loads((tmp_path / COMPONENTS_FILE).read_text()) == {"random": "random"}
+    assert (tmp_path / "README.md").is_file()
+
+
+def test_shards_are_read_back(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("mowe.checkpoint.MAX_FILE_SIZE", "40KB")
+    model.save_pretrained(tmp_path)
+    shards = list(tmp_path.glob("*.safetensors"))
+    assert len(shards) > 1
+    assert torch.equal(logits(model), logits(MoWE.from_pretrained(tmp_path, dtype=torch.float32)))
+    shards[0].unlink()
+    with pytest.raises(CheckpointError, match=f"lacks {shards[0].name}"):
+        MoWE.from_pretrained(tmp_path)
+
+
+def test_a_changed_component_is_refused(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    (tmp_path / COMPONENTS_FILE).write_text('{"random": "another"}')
+    with pytest.raises(CheckpointError, match="was trained on random with fingerprint another"):
+        MoWE.from_pretrained(tmp_path)
+
+
+def test_a_checkpoint_of_another_shape_is_refused(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    state = load_file(tmp_path / "model.safetensors")
+    del state["router.independent_logits"]
+    save_file(state, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"lacks \['router.independent_logits'\]"):
+        MoWE.from_pretrained(tmp_path)
+
+
+def test_a_damaged_file_is_refused(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match="is damaged"):
+        MoWE.from_pretrained(tmp_path)
+
+
+def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
+        MoWE.from_pretrained(tmp_path)

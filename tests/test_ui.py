@@ -1,0 +1,409 @@
+"""The page without a browser: it builds, its handlers are plain functions, its API answers."""
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import gradio as gr
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from fakes import FakeAssistant
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from serving import serve, write_examples, write_tone
+
+import ui
+from mowe.assistant import Sampling
+from mowe.errors import AudioError
+from mowe.routing import RoutingControl
+from ui import conversation as conversations
+from ui.ask_events import AskEvents
+from ui.conversation import Conversation
+from ui.examples import read_examples
+from ui.gpu import MAX_SECONDS, gpu_seconds
+from ui.routing_control import routing_choices, routing_control, routing_words
+
+GREEDY = (200, 0.0, 0.9, 0, "learned")
+
+
+@pytest.fixture
+def events():
+    return AskEvents(FakeAssistant(step_seconds=0.001))
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return str(write_tone(tmp_path / "tone.wav", 2.0))
+
+
+def ask(events, conversation, audio, question, settings=GREEDY):
+    """One whole turn, as the page makes it; the conversation after it."""
+    started = events.begin(conversation, False, audio, (), [], question)
+    updates = list(events.answer(started[0], *settings))
+    return events.settle(updates[-1][0], None, (), [], "")[0], updates
+
+
+def spoken(messages):
+    return [(one["role"], one["content"]) for one in messages]
+
+
+def test_the_app_builds_without_example_clips(tmp_path):
+    assert isinstance(ui.build_app(FakeAssistant(), tmp_path), gr.Blocks)
+
+
+def test_only_the_documented_endpoint_is_public(tmp_path):
+    app = ui.build_app(FakeAssistant(), write_examples(tmp_path))
+    assert list(app.get_api_info()["named_endpoints"]) == ["/ask"]
+
+
+def test_every_event_of_the_model_waits_in_one_queue(tmp_path):
+    app = ui.build_app(FakeAssistant(), tmp_path)
+    queued = [fn for fn in app.fns.values() if fn.concurrency_id == "model"]
+    assert len(queued) == 3  # ask, regenerate, and the API
+    assert {fn.concurrency_limit for fn in queued} == {1}
+    assert all(fn.types_generator for fn in queued)
+
+
+def test_every_input_has_a_label(tmp_path):
+    app = ui.build_app(FakeAssistant(), write_examples(tmp_path))
+    inputs = (gr.Audio, gr.Textbox, gr.Slider, gr.Number, gr.Dropdown, gr.CheckboxGroup, gr.Plot)
+    found = [block for block in app.blocks.values() if isinstance(block, inputs)]
+    assert len(found) >= 9
+    assert [block for block in found if not block.label] == []
+
+
+def test_an_answer_streams_from_the_routing_to_the_last_word(events, clip):
+    conversation, updates = ask(events, Conversation(), clip, "What sound is this?")
+    texts = [update[1][-1]["content"] for update in updates]
+    assert texts[0] == conversations.LISTENING
+    assert all(later.startswith(earlier) for earlier, later in zip(texts[1:], texts[2:]))  # noqa: B905
+    assert conversation.replies[-1].answer.finished
+    assert "2.00 s at a level of 0.250" in conversation.turns[-1].text
+
+
+def test_a_second_recording_joins_the_same_conversation(events, clip, tmp_path):
+    other = str(write_tone(tmp_path / "other.wav", 3.0))
+    first, _ = ask(events, Conversation(), clip, "What sound is this?")
+    second, _ = ask(events, first, other, "And this?")
+    assert [turn.role for turn in second.turns] == ["user", "assistant"] * 2
+    assert [one.name for one in second.recordings] == ["tone.wav", "other.wav"]
+    assert "2 recording(s)" in second.turns[-1].text
+
+
+def test_several_recordings_can_go_with_one_question(events, clip, tmp_path):
+    other = str(write_tone(tmp_path / "other.wav", 3.0))
+    kept = events.attach(clip, (), [])
+    assert kept.audio is None
+    assert kept.pending == (clip,)
+    started = events.begin(Conversation(), False, other, kept.pending, ["0"], "Which is longer?")
+    assert [one.name for one in started[0].recordings] == ["tone.wav", "other.wav"]
+    unticked = events.begin(Conversation(), False, other, kept.pending, [], "Which is longer?")
+    assert [one.name for one in unticked[0].recordings] == ["other.wav"]
+
+
+def test_every_setting_reaches_the_model(events, clip):
+    ask(events, Conversation(), clip, "Why?", (50, 0.7, 0.8, 3, "force:speaker"))
+    _, sampling, control = events.assistant.seen[-1]
+    assert sampling == Sampling(max_new_tokens=50, temperature=0.7, top_p=0.8, seed=3)
+    assert control == RoutingControl(force=("speaker",))
+
+
+def test_regenerate_asks_again_with_the_next_seed_only_where_it_matters(events, clip):
+    conversation, _ = ask(events, Conversation(), clip, "What sound is this?")
+    again = events.retract(conversation, False, 0.7, 4)
+    assert again[0].waiting
+    assert again[-1] == 5
+    assert events.retract(conversation, False, 0.0, 4)[-1] == 4
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_regenerate_needs_a_finished_answer(events, busy):
+    with pytest.raises(gr.Error, match="no finished answer"):
+        events.retract(Conversation(), busy, 0.0, 0)
+
+
+def test_a_second_question_waits_for_the_first_answer(events, clip):
+    with pytest.raises(gr.Error, match="press Stop"):
+        events.begin(Conversation(), True, clip, (), [], "What sound is this?")
+
+
+def test_a_stopped_answer_keeps_its_words_and_a_silent_one_gives_the_question_back(events, clip):
+    started = events.begin(Conversation(), False, clip, (), [], "What sound is this?")[0]
+    updates = events.answer(started, *GREEDY)
+    listening, speaking = next(updates)[0], next(updates)[0]
+    updates.close()
+    assert events.assistant.wait_until_idle(1)
+    kept = events.settle(speaking, None, (), [], "")
+    assert spoken(kept[2])[-1][0] == "assistant"
+    conversation, busy, messages, audio, question, *_ = events.settle(listening, None, (), [], "")
+    assert (conversation, busy, messages) == (Conversation(), False, [])
+    assert (audio, question) == (clip, "What sound is this?")
+
+
+def test_closing_the_stream_stops_the_model_within_a_step(clip):
+    events = AskEvents(FakeAssistant(words=1000, step_seconds=0.02))
+    started = events.begin(Conversation(), False, clip, (), [], "What sound is this?")[0]
+    updates = events.answer(started, 1000, *GREEDY[1:])
+    next(updates), next(updates)
+    updates.close()
+    made = events.assistant.steps
+    assert events.assistant.wait_until_idle(1)
+    assert events.assistant.steps <= made + 1
+
+
+@pytest.mark.parametrize(
+    ("content", "name"), [(b"", "empty.wav"), (b"these are words, not sound" * 99, "words.wav")]
+)
+def test_a_bad_upload_is_one_sentence_and_the_next_one_works(events, clip, tmp_path, content, name):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(gr.Error) as caught:
+        events.begin(Conversation(), False, str(tmp_path / name), (), [], "What is this?")
+    assert caught.value.message.startswith(name)
+    assert "\n" not in caught.value.message
+    assert caught.value.print_exception is False
+    conversation, _ = ask(events, Conversation(), clip, "What sound is this?")
+    assert conversation.replies
+
+
+def test_a_file_name_cannot_put_markup_into_a_message(events, tmp_path):
+    bad = tmp_path / "<img src=x onerror=alert(1)>.wav"
+    bad.write_bytes(b"text")
+    with pytest.raises(gr.Error) as caught:
+        events.begin(Conversation(), False, str(bad), (), [], "What is this?")
+    assert "<img" not in caught.value.message
+    assert "&lt;img" in caught.value.message
+
+
+@pytest.mark.parametrize("question", ["", "   ", "why " * 100])
+def test_a_question_that_cannot_be_used_is_refused_and_leaves_no_trace(events, clip, question):
+    started = events.begin(Conversation(), False, clip, (), [], question)
+    with pytest.raises(gr.Error, match="the question"):
+        list(events.answer(started[0], *GREEDY))
+    assert events.settle(started[0], clip, (), [], question)[0] == Conversation()
+
+
+def test_a_conversation_holds_a_bounded_amount_of_audio(events, clip, monkeypatch):
+    monkeypatch.setattr(conversations, "MAX_SECONDS", 3.0)
+    conversation, _ = ask(events, Conversation(), clip, "What sound is this?")
+    recordings = conversation.recordings
+    with pytest.raises(AudioError, match="press Clear"):
+        conversation.asked("And this?", recordings)
+
+
+@pytest.mark.parametrize(
+    ("audio", "attached", "question", "busy", "ready"),
+    [
+        (None, [], "", False, False),
+        (None, [], "  ", False, False),
+        ("a.wav", [], "", False, True),
+        (None, ["0"], "", False, True),
+        (None, [], "Why?", False, True),
+        ("a.wav", [], "Why?", True, False),
+    ],
+)
+def test_ask_is_enabled_once_there_is_something_to_ask(
+    events, audio, attached, question, busy, ready
+):
+    button, _ = events.ready(busy, audio, (), attached, question)
+    assert button.interactive is ready
+
+
+def test_clear_forgets_everything_but_the_settings(events):
+    cleared = events.clear()
+    assert cleared[:3] == (Conversation(), False, [])
+
+
+def test_the_download_holds_the_whole_conversation(events, clip):
+    conversation, _ = ask(events, Conversation(), clip, "What sound is this?")
+    download = events.settle(conversation, None, (), [], "")[-1]
+    saved = json.loads(Path(download.value["path"]).read_text(encoding="utf-8"))
+    question, reply = saved["turns"]
+    assert question["text"] == "What sound is this?"
+    assert question["recordings"][0]["name"] == "tone.wav"
+    assert reply["answer"]["windows"][0]["chosen"] == ["whisper-tiny.en"]
+    assert reply["sampling"]["seed"] == 0
+    assert str(os.sep) not in question["recordings"][0]["name"]
+
+
+def test_the_right_hand_side_says_how_to_get_the_same_answer(events, clip):
+    _, updates = ask(events, Conversation(), clip, "Why?", (50, 0.7, 0.8, 3, "none"))
+    facts = dict(updates[-1][6]["lines"])
+    assert facts["Heard: tone.wav"] == "16 kHz mono, used as it is."
+    assert facts["Windows"] == "all windows together."
+    assert facts["Reproduce"].startswith(
+        "preset fake; temperature 0.7, top-p 0.8, seed 3; at most 50 tokens; no weak encoder; mowe"
+    )
+    assert [label for label, _ in updates[-1][6]["stats"]] == [
+        "First word", "Encoders", "Tokens", "Total",
+    ]  # fmt: skip
+
+
+def test_the_chart_and_its_table_come_before_the_first_word(events, clip):
+    _, updates = ask(events, Conversation(), clip, "What sound is this?")
+    chart, rows = updates[0][7], updates[0][8]
+    assert chart.visible
+    assert [row[1] for row in rows] == list(events.assistant.encoder_names)
+
+
+def test_a_question_without_a_recording_shows_no_chart(events):
+    conversation, updates = ask(events, Conversation(), None, "What can you do?")
+    assert conversation.replies
+    assert updates[0][7].visible is False
+    assert events.heard(conversation)[0].visible is False
+
+
+def test_several_windows_put_the_routing_under_the_picture(events, tmp_path):
+    clip = str(write_tone(tmp_path / "long.wav", 40.0))
+    conversation, updates = ask(events, Conversation(), clip, "Describe the audio.")
+    before, after = events.heard(conversation)[2], updates[-1][9]
+    assert len(after.data) == len(before.data) + len(events.assistant.encoder_names)
+
+
+def test_an_earlier_recording_can_be_looked_at_again(events, clip, tmp_path):
+    other = str(write_tone(tmp_path / "other.wav", 3.0))
+    first, _ = ask(events, Conversation(), clip, "What sound is this?")
+    second, _ = ask(events, first, other, "And this?")
+    picture = events.show(second, 0)[2]
+    assert picture.layout.xaxis2.range == (0, 2)
+    assert events.show(second, 7)[2:] == (None, [])
+
+
+def test_routing_choices_are_words_for_people_and_controls_for_the_model():
+    pool = ("speaker", "sound")
+    values = [value for _, value in routing_choices(pool)]
+    assert values == ["learned", "force:speaker", "force:sound", "none", "dense"]
+    assert routing_control("learned") is None
+    assert routing_control("none") == RoutingControl(no_weak=True)
+    assert routing_control("dense") == RoutingControl(dense=True)
+    assert routing_words("force:sound", pool) == "only sound"
+    assert routing_choices(()) == [("learned routing", "learned")]
+
+
+def test_a_longer_clip_asks_for_more_gpu_time_up_to_a_limit(events, clip, tmp_path):
+    def seconds(path):
+        started = events.begin(Conversation(), False, path, (), [], "Why?")[0]
+        return gpu_seconds(started.turns, Sampling(), None)
+
+    long_clip = str(write_tone(tmp_path / "long.wav", 300.0, rate=8000))
+    assert 0 < seconds(clip) < seconds(long_clip) < MAX_SECONDS
+    assert gpu_seconds((), Sampling(max_new_tokens=1000)) <= MAX_SECONDS
+
+
+def test_examples_are_read_from_their_list_and_missing_files_left_out(tmp_path):
+    folder = write_examples(tmp_path)
+    assert [one.title for one in read_examples(folder)] == ["A tone", "A long tone"]
+    (folder / "tone.wav").unlink()
+    assert [one.title for one in read_examples(folder)] == ["A long tone"]
+    assert read_examples(tmp_path / "none") == []
+
+
+def test_the_temporary_folder_is_private_and_an_existing_choice_is_kept(monkeypatch, tmp_path):
+    monkeypatch.delenv("GRADIO_TEMP_DIR", raising=False)
+    ui.use_private_temp_dir()
+    folder = Path(os.environ["GRADIO_TEMP_DIR"])
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    ui.use_private_temp_dir()
+    assert os.environ["GRADIO_TEMP_DIR"] == str(tmp_path)
+
+
+def test_launch_settings_keep_visitors_to_themselves():
+    settings = ui.launch_settings(1_000)
+    for closed in ("show_error", "enable_monitoring", "run_history", "share", "ssr_mode"):
+        assert settings[closed] is False
+    assert settings["allowed_paths"] == []
+    assert settings["max_file_size"] == 1_000
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    assistant = FakeAssistant(step_seconds=0.005)
+    with serve(assistant, write_examples(tmp_path_factory.mktemp("examples"))) as url:
+        yield assistant, url
+
+
+def test_the_api_answers_with_text_and_everything_known_about_it(served, clip):
+    assistant, url = served
+    client = Client(url, verbose=False)
+    text, details = client.predict(
+        handle_file(clip), "What sound is this?", seed=7, routing="none", api_name="/ask"
+    )
+    assert "2.00 s at a level of 0.250" in text
+    assert details["file"] == "tone.wav"
+    assert details["seed"] == 7
+    assert {"text", "question", "preset", "windows", "audio", "timings"} <= set(details)
+    assert assistant.seen[-1][2] == RoutingControl(no_weak=True)
+
+
+def test_the_api_refuses_bad_input_in_one_sentence_and_goes_on(served, clip, tmp_path):
+    client = Client(served[1], verbose=False)
+    bad = tmp_path / "words.wav"
+    bad.write_text("these are words, not sound " * 99)
+    for audio, question, fault in (
+        (bad, "What is this?", "words.wav holds text"),
+        (clip, "", "the question is empty"),
+        (clip, "why " * 100, "at most 200"),
+    ):
+        with pytest.raises(AppError, match=fault):
+            client.predict(handle_file(str(audio)), question, api_name="/ask")
+    assert "2.00 s" in client.predict(handle_file(clip), "What is this?", api_name="/ask")[0]
+
+
+def test_the_api_reads_every_length_rate_and_number_of_channels(served, tmp_path):
+    client = Client(served[1], verbose=False)
+    for name, shape, rate in (("short", (800, 1), 16_000), ("wide", (9_600, 8), 96_000)):
+        path = tmp_path / f"{name}.wav"
+        soundfile.write(path, np.full(shape, 0.1, dtype=np.float32), rate, subtype="PCM_16")
+        details = client.predict(handle_file(str(path)), "What is this?", api_name="/ask")[1]
+        assert "padded" in details["audio"][0]["sentence"]
+
+
+def test_a_cancelled_request_stops_the_model(served, clip):
+    assistant, url = served
+    assistant.step_seconds = 0.05
+    client = Client(url, verbose=False)
+    assistant.words = 400
+    try:
+        job = client.submit(handle_file(clip), "Why?", max_new_tokens=400, api_name="/ask")
+        for text, _ in job:
+            if text:
+                break
+        made = assistant.steps
+        job.cancel()
+        assert assistant.wait_until_idle(3)
+        assert assistant.steps - made < 40
+    finally:
+        assistant.step_seconds, assistant.words = 0.005, 12
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("", 200),
+        ("monitoring", 403),
+        ("docs", 404),
+        ("openapi.json", 404),
+        ("gradio_api/file=/etc/passwd", 403),
+    ],
+)
+def test_only_the_page_itself_is_served(served, path, status):
+    assert httpx.get(served[1] + path).status_code == status
+
+
+def test_a_path_on_the_server_is_no_recording(served):
+    payload = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
+    data = [payload, "What is this?", 200, 0, 0.9, 0, "learned"]
+    before = len(served[0].seen)
+    call = httpx.post(f"{served[1]}gradio_api/call/ask", json={"data": data})
+    answer = httpx.get(f"{served[1]}gradio_api/call/ask/{call.json()['event_id']}")
+    assert "event: error" in answer.text
+    assert "root:" not in answer.text
+    assert len(served[0].seen) == before
+
+
+def test_an_upload_over_the_limit_is_refused(served):
+    files = {"files": ("large.wav", b"0" * 3_000_000)}
+    assert httpx.post(f"{served[1]}gradio_api/upload", files=files).status_code == 413
