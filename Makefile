@@ -54,9 +54,8 @@ format: $(DEV)  ## apply the formatter and the safe fixes
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-CONFIG ?=
+CONFIG ?= mowe/training/recipes/mini.json
 train: $(RUNTIME) $(WEIGHTS)  ## train: make train CONFIG=path/to/run.json
-	@[ -n "$(CONFIG)" ] || { echo "make train needs CONFIG=path/to/run.json; docs/TRAINING.md shows one"; exit 2; }
 	$(RUN) -m mowe.training --config $(CONFIG)
 
 CORPUS_ARGS ?= --help

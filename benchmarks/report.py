@@ -81,7 +81,7 @@ def disturbance(result: Mapping[str, Any]) -> str:
         return f"Quiet rounds ({rule}): {quiet} of {tried} tried; only those count."
     return (
         f"**Only {quiet} of {tried} rounds were quiet** ({rule}), so {wanted - quiet} disturbed "
-        "ones are in the medians. These numbers are not to be relied on: run again on an idle machine."
+        "ones are in the medians. Do not rely on these numbers: run again on an idle machine."
     )
 
 

@@ -1,8 +1,8 @@
 """Turns fused frames into audio tokens of the language model's width.
 
-Three kinds (decision 0001): `stack` joins neighbouring frames, `conv` uses strided convolutions, and
-`aligned` also reads the audio as text pieces, which can be trained by CTC before the paper's loss.
-All of them zero what lies past an example's end, so padding never leaks into a token.
+Three kinds (decision 0001): `stack` joins neighbouring frames, `conv` uses strided convolutions,
+and `aligned` also reads the audio as text pieces, which CTC can train before the paper's loss. All
+of them zero what lies past an example's end, so padding never leaks into a token.
 """
 
 from typing import NamedTuple
@@ -22,7 +22,7 @@ class AudioTokens(NamedTuple):
 
 
 def token_mask(mask: Tensor, frames_per_token: int) -> Tensor:
-    """Which tokens hold at least one real frame, bool `(batch, ceil(frames / frames_per_token))`."""
+    """Which tokens hold a real frame, bool `(batch, ceil(frames / frames_per_token))`."""
     tokens = -(-mask.shape[1] // frames_per_token)
     padded = F.pad(mask, (0, tokens * frames_per_token - mask.shape[1]))
     return padded.view(len(mask), tokens, frames_per_token).any(dim=-1)
@@ -40,7 +40,9 @@ def stack_frames(frames: Tensor, mask: Tensor, frames_per_token: int) -> Tensor:
 class StackAdapter(nn.Module):
     """Layer norm, stack, one hidden layer, linear projection: the paper's rate at 15 frames."""
 
-    def __init__(self, fused_dim: int, llm_dim: int, frames_per_token: int, hidden_dim: int) -> None:
+    def __init__(
+        self, fused_dim: int, llm_dim: int, frames_per_token: int, hidden_dim: int
+    ) -> None:
         """Build the layers; all widths are feature counts."""
         super().__init__()
         self.frames_per_token = frames_per_token
@@ -59,7 +61,9 @@ class StackAdapter(nn.Module):
 class ConvAdapter(nn.Module):
     """Strided convolutions, one per prime factor of the rate, then the linear projection."""
 
-    def __init__(self, fused_dim: int, llm_dim: int, frames_per_token: int, hidden_dim: int) -> None:
+    def __init__(
+        self, fused_dim: int, llm_dim: int, frames_per_token: int, hidden_dim: int
+    ) -> None:
         """Build the layers; all widths are feature counts."""
         super().__init__()
         self.frames_per_token = frames_per_token
@@ -76,6 +80,7 @@ class ConvAdapter(nn.Module):
         """Map `(batch, frames, fused_dim)` and its bool mask to audio tokens."""
         hidden = (self.norm(frames) * mask.unsqueeze(-1)).transpose(1, 2)
         for convolution in self.convolutions:
+            assert isinstance(convolution, nn.Conv1d)
             stride = convolution.stride[0]
             mask = token_mask(mask, stride)
             # Right padding so that every started group of frames gives a token.
@@ -88,10 +93,10 @@ class ConvAdapter(nn.Module):
 class AlignedAdapter(nn.Module):
     """Reads each audio token as a text piece, and lets the fused features add what text cannot say.
 
-    A token is `(1 - p_blank) * expected embedding + p_blank * learned vector + residual`: the expected
-    embedding mixes the language model's own (frozen) embeddings of the text pieces by their
-    probability, and the residual is a zero-initialised path from the fused features. Piece and blank
-    probabilities can be trained by CTC on transcripts (decision 0007).
+    A token is `(1 - p_blank) * expected embedding + p_blank * learned vector + residual`: the
+    expected embedding mixes the language model's own (frozen) embeddings of the text pieces by
+    their probability, and the residual is a zero-initialised path from the fused features. Piece and
+    blank probabilities can be trained by CTC on transcripts (decision 0007).
     """
 
     def __init__(self, fused_dim: int, llm_dim: int, config: AdapterConfig) -> None:
@@ -109,10 +114,12 @@ class AlignedAdapter(nn.Module):
         self.gate = nn.Linear(config.hidden_dim, 1)
         self.blank = nn.Parameter(torch.zeros(llm_dim))
         self.residual = nn.Sequential(
-            nn.Linear(stacked, config.residual_dim), nn.GELU(), nn.Linear(config.residual_dim, llm_dim)
+            nn.Linear(stacked, config.residual_dim),
+            nn.GELU(),
+            nn.Linear(config.residual_dim, llm_dim),
         )
-        nn.init.zeros_(self.residual[2].weight)
-        nn.init.zeros_(self.residual[2].bias)
+        for parameter in self.residual[2].parameters():
+            nn.init.zeros_(parameter)
         self.register_buffer("piece_ids", torch.zeros(config.vocabulary_size, dtype=torch.int32))
         self.register_buffer(
             "piece_embeddings", torch.zeros(config.vocabulary_size, llm_dim), persistent=False

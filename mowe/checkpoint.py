@@ -44,10 +44,10 @@ class MoWE(
     """A mixture that can be loaded from a preset, a folder or a hub repo, and saved."""
 
     def __init__(
-        self, config: MoWEConfig, folders: Mapping[str, Path | None] | None = None
+        self, mixture: MoWEConfig, folders: Mapping[str, Path | None] | None = None
     ) -> None:
-        """See `MoWEModel`."""
-        super().__init__(config, folders)
+        """See `MoWEModel`; not called `config`, which the hub mixin would rebuild by itself."""
+        super().__init__(mixture, folders)
 
     @classmethod
     def from_config(
@@ -67,7 +67,8 @@ class MoWE(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_BUILD_SEED)
             model = cls(config, folders)
-        return place(model, device, dtype or fast_dtype(device))
+        place(model, device, dtype or fast_dtype(device))
+        return model
 
     @classmethod
     def from_preset(
@@ -98,7 +99,7 @@ class MoWE(
         force_download: bool,
         local_files_only: bool,
         token: str | bool | None,
-        config: MoWEConfig | None = None,
+        config: dict[str, Any] | None = None,
         device: str = "cpu",
         dtype: torch.dtype | None = None,
         **unknown: Any,
@@ -120,29 +121,34 @@ class MoWE(
                     allow_patterns=["*.json", "*.safetensors", "README.md"],
                 )
             )
-        check_components(folder, config)
-        model = cls.from_config(config, device=device, dtype=dtype)
+        mixture = _mixture(config, folder.name)
+        check_components(folder, mixture)
+        model = cls.from_config(mixture, device=device, dtype=dtype)
         load_trained(model, read_trained(folder))
         return model
 
 
-def place(model: MoWE, device: str, dtype: torch.dtype) -> MoWE:
+def place(model: MoWEModel, device: str, dtype: torch.dtype) -> None:
     """Move a mixture; frozen components take `dtype`, what is trained stays float32."""
     model.to(device)
-    for encoder in (model.base_encoder, *model.weak_encoders):
+    for encoder in (model.base_encoder, *model.pool):
         encoder.to(dtype)
     for name, parameter in model.language_model.named_parameters():
         wanted = torch.float32 if ".lora_" in name else dtype
         parameter.data = parameter.data.to(wanted)
     model.attach_pieces()
-    return model.eval()
+    model.eval()
 
 
 def fast_dtype(device: str) -> torch.dtype:
     """bfloat16 where the hardware multiplies it natively, else float32."""
     if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if torch.backends.mkldnn.is_available() and _cpu_has_bf16() else torch.float32
+    return (
+        torch.bfloat16
+        if torch.backends.mkldnn.is_available() and _cpu_has_bf16()
+        else torch.float32
+    )
 
 
 def _cpu_has_bf16() -> bool:
@@ -222,9 +228,16 @@ def read_config(folder: Path) -> MoWEConfig:
     """
     path = folder / "config.json"
     try:
-        return from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, json.JSONDecodeError, ConfigError) as error:
+        return _mixture(json.loads(path.read_text(encoding="utf-8")), folder.name)
+    except (OSError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{folder.name} holds no readable config.json: {error}") from error
+
+
+def _mixture(plain: Mapping[str, Any], name: str) -> MoWEConfig:
+    try:
+        return from_dict(plain)
+    except ConfigError as error:
+        raise CheckpointError(f"the config.json of {name} is not a mixture: {error}") from error
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

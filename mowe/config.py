@@ -33,7 +33,9 @@ class EncoderConfig:
     name: str  # unique within a mixture; what people see in charts and tables
     family: str  # one of mowe.encoders.FAMILIES
     source: str
-    architecture: Mapping[str, Any] = field(default_factory=dict)  # sizes, in the family's own terms
+    architecture: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # sizes, in the family's own terms
     window_seconds: float = 0.0  # pad every input to this length; 0 encodes only what is there
 
     def __post_init__(self) -> None:
@@ -128,7 +130,7 @@ class MoWEConfig:
         _require(not repeated, f"weak encoders need different names, found twice: {repeated}")
         _require(
             bool(names) or self.routing.kind == "none",
-            f"a mixture without weak encoders needs router kind 'none', found {self.routing.kind!r}",
+            f"without weak encoders the router kind must be 'none', found {self.routing.kind!r}",
         )
         _require(
             self.routing.top_k <= max(len(names), 1),

@@ -14,7 +14,7 @@ class QuestionError(MoweError):
 
 
 class WeightsError(MoweError):
-    """A pretrained component is missing, changed or cannot be fetched; the message names the fix."""
+    """A pretrained component is missing, changed or out of reach; the message names the fix."""
 
 
 class CheckpointError(MoweError):

@@ -18,8 +18,8 @@ class WeakFeatures(NamedTuple):
 class Fusion(nn.Module):
     """`concat([z_base, z_indep, z_dep])` along the feature axis (paper Eqs. 3-6).
 
-    Each weak encoder k has its own P_k: a layer norm without parameters, then one linear layer to the
-    common `weak_dim`. The norm is needed because the encoders' feature scales differ by orders.
+    Each weak encoder k has its own P_k: a layer norm without parameters, then one linear layer to
+    the common `weak_dim`. The norm is needed because the encoders' feature scales differ by orders.
     """
 
     def __init__(self, encoder_dims: tuple[int, ...], weak_dim: int, frame_rate: float) -> None:
@@ -113,7 +113,7 @@ def align_frames(
 
 
 def _between(frames: Tensor, positions: Tensor) -> Tensor:
-    """Linear interpolation of `(batch, n, dim)` at fractional `(batch, m)` positions in [0, n - 1]."""
+    """`(batch, n, dim)` interpolated at fractional positions `(batch, m)` in [0, n - 1]."""
     positions = positions.expand(frames.shape[0], -1)
     low = positions.floor().long().clamp(0, frames.shape[1] - 1)
     high = (low + 1).clamp_max(frames.shape[1] - 1)

@@ -114,7 +114,9 @@ class LanguageModel(nn.Module):
         """
         marks = sum(message.content.count(AUDIO_MARK) for message in messages)
         if marks != len(audio_lengths):
-            raise ValueError(f"{marks} places for audio in the chat, {len(audio_lengths)} recordings")
+            raise ValueError(
+                f"{marks} places for audio in the chat, {len(audio_lengths)} recordings"
+            )
         lengths = iter(audio_lengths)
         ids: list[int] = []
         labels: list[int] = []
@@ -135,7 +137,9 @@ class LanguageModel(nn.Module):
             opens = reply if last else messages[index + 1].role == "assistant"
             now = self._render(chat, opens)
             if not now.startswith(before):
-                raise ConfigError("this chat template rewrites earlier turns, labels would be wrong")
+                raise ConfigError(
+                    "this chat template rewrites earlier turns, labels would be wrong"
+                )
             yield now[len(before) :], message.role == "assistant"
             before = now
 
@@ -186,7 +190,7 @@ class LanguageModel(nn.Module):
     def loss(self, prompts: Sequence[Prompt], audio: Sequence[Tensor]) -> Tensor:
         """Mean next-token cross-entropy over the assistant's words, in nats.
 
-        The output layer runs on label positions only; with 49,152 classes it is a third of the cost.
+        The output layer runs on label positions only; 49,152 classes are a third of the cost.
 
         Args:
             prompts: One per example.
@@ -215,7 +219,9 @@ class LanguageModel(nn.Module):
         device = self.embedding.weight.device
         pad = nn.utils.rnn.pad_sequence
         ids = pad([prompt.ids for prompt in prompts], batch_first=True).to(device)
-        labels = pad([p.labels for p in prompts], batch_first=True, padding_value=IGNORED).to(device)
+        labels = pad([p.labels for p in prompts], batch_first=True, padding_value=IGNORED).to(
+            device
+        )
         real = pad([torch.ones_like(prompt.ids) for prompt in prompts], batch_first=True).to(device)
         states = self.states(self.embed(ids, torch.cat(list(audio)).to(device)), real)
         learned = labels[:, 1:] != IGNORED
@@ -333,7 +339,9 @@ def _load_model(config: LanguageModelConfig, folder: Path | None, vocabulary: in
             folder, dtype="auto", output_loading_info=True, local_files_only=True
         )
     except (OSError, ValueError) as error:
-        raise WeightsError(f"the language model in {folder.name} cannot be read: {error}") from error
+        raise WeightsError(
+            f"the language model in {folder.name} cannot be read: {error}"
+        ) from error
     wrong = {key: sorted(names) for key, names in report.items() if names}
     if wrong:
         raise WeightsError(f"the language model in {folder.name} does not fit its config: {wrong}")

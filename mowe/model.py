@@ -1,4 +1,4 @@
-"""MoWE: base encoder, routers, chosen weak encoders, fusion, adapter, language model, in this order."""
+"""MoWE: base encoder, routers, chosen weak encoders, fusion, adapter, language model."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -92,7 +92,7 @@ class MoWEModel(nn.Module):
             else None
         )
         self.fusion = Fusion(
-            tuple(one.dim for one in self.weak_encoders),
+            tuple(one.dim for one in self.pool),
             config.weak_dim,
             self.base_encoder.frames_per_second,
         )
@@ -109,6 +109,11 @@ class MoWEModel(nn.Module):
         return {"none": 0, "both": 2}.get(self.config.routing.kind, 1)
 
     @property
+    def pool(self) -> list[AudioEncoder]:
+        """The weak encoders, in the order of every weight vector."""
+        return [one for one in self.weak_encoders if isinstance(one, AudioEncoder)]
+
+    @property
     def encoder_names(self) -> tuple[str, ...]:
         """Names of the weak encoders, in the order of every weight vector."""
         return self.config.encoder_names
@@ -116,8 +121,8 @@ class MoWEModel(nn.Module):
     @property
     def sample_rates(self) -> tuple[int, ...]:
         """Rates in Hz at which the encoders want the audio, ascending."""
-        encoders = [self.base_encoder, *self.weak_encoders]
-        return tuple(sorted({int(encoder.sample_rate) for encoder in encoders}))
+        encoders = [self.base_encoder, *self.pool]
+        return tuple(sorted({encoder.sample_rate for encoder in encoders}))
 
     @property
     def device(self) -> torch.device:
@@ -167,7 +172,7 @@ class MoWEModel(nn.Module):
     @torch.no_grad()
     def encode_base(self, audio: AudioBatch) -> EncodedAudio:
         """Base frames `(batch, frames, base_dim)` and their mask."""
-        rate = int(self.base_encoder.sample_rate)
+        rate = self.base_encoder.sample_rate
         frames: EncodedAudio = self.base_encoder(audio.waveforms[rate], audio.lengths[rate])
         return frames
 
@@ -181,8 +186,8 @@ class MoWEModel(nn.Module):
     @torch.no_grad()
     def encode_weak(self, position: int, audio: AudioBatch, rows: Tensor) -> WeakFeatures:
         """Features of the weak encoder at `position` for the batch rows `(chosen,)`."""
-        encoder = self.weak_encoders[position]
-        rate = int(encoder.sample_rate)
+        encoder = self.pool[position]
+        rate = encoder.sample_rate
         lengths = audio.lengths[rate][rows]
         frames, mask = encoder(audio.waveforms[rate][rows, : int(lengths.max())], lengths)
         return WeakFeatures(rows, frames, mask, encoder.frames_per_second)

@@ -1,6 +1,7 @@
 """Two routers pick weak encoders: one from a learned vector, one from the base embedding.
 
-Paper: arXiv 2409.06635, Eqs. 5-9. The losses are free functions so that training and analysis share them.
+Paper: arXiv 2409.06635, Eqs. 5-9. The losses are free functions, shared by training
+and analysis.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, kw_only=True)
 class RoutingControl:
-    """What a person may change about routing for one call; the default leaves the learned routing."""
+    """What a person may change about routing for one call; the default changes nothing."""
 
     force: tuple[str, ...] = ()  # run exactly these encoders, sharing the weight the router gave
     mask: tuple[str, ...] = ()  # never run these encoders
@@ -30,7 +31,9 @@ class Routing(NamedTuple):
 
     independent: Tensor | None  # (batch, encoders) probabilities, the same row for every example
     dependent: Tensor | None  # (batch, encoders) probabilities
-    independent_weights: Tensor | None  # (batch, encoders) what multiplies the features; 0 = not run
+    independent_weights: (
+        Tensor | None
+    )  # (batch, encoders) what multiplies the features; 0 = not run
     dependent_weights: Tensor | None  # (batch, encoders)
 
     @property
@@ -195,8 +198,8 @@ def keep_top_k(probabilities: Tensor, top_k: int) -> Tensor:
 def smooth(weights: Tensor, amount: float, *, as_printed: bool) -> Tensor:
     """Mix a little of every encoder into the training weights (paper, below Eq. 9).
 
-    As printed, `(1 - amount) * r + amount * epsilon` with `epsilon = amount / M`, a row sums to 0.91 for
-    an amount of 0.1; with `epsilon = 1 / M` it sums to 1. Decision 0003.
+    As printed, `(1 - amount) * r + amount * epsilon` with `epsilon = amount / M`, a row sums to
+    0.91 for an amount of 0.1; with `epsilon = 1 / M` it sums to 1. Decision 0003.
 
     Args:
         weights: `(batch, encoders)`.

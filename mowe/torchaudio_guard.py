@@ -1,7 +1,7 @@
 """Lets torchaudio's pure-Python parts load beside a CPU-only torch.
 
-torchaudio 2.11's compiled extension links CUDA. Beside a CPU build of torch the import fails, and with
-it transformers and peft, which import torchaudio when it is installed. Nothing here needs the
+torchaudio 2.11's compiled extension links CUDA. Beside a CPU build of torch the import fails, and
+with it transformers and peft, which import torchaudio when it is installed. Nothing here needs the
 extension, so a stand-in for the one module that loads it is enough. Decision 0002.
 """
 

@@ -20,8 +20,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("mowe.model",),
     ("mowe.checkpoint",),
     ("mowe.assistant", "mowe.training"),
-    ("analysis", "mowe.evaluation", "mowe.__main__"),
-    ("ui",),
+    ("analysis", "mowe.evaluation", "mowe.cli"),
+    ("ui", "mowe.__main__"),
     ("app",),
 )  # fmt: skip
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}

@@ -57,7 +57,12 @@ def test_an_aligned_adapter_keeps_its_pieces(tmp_path):
 def test_a_checkpoint_holds_only_what_was_trained(model, tmp_path):
     model.save_pretrained(tmp_path)
     names = set(load_file(tmp_path / "model.safetensors"))
-    assert {name.split(".")[0] for name in names} == {"router", "fusion", "adapter", "language_model"}
+    assert {name.split(".")[0] for name in names} == {
+        "router",
+        "fusion",
+        "adapter",
+        "language_model",
+    }
     assert all(".lora_" in name for name in names if name.startswith("language_model"))
     assert read_config(tmp_path) == model.config
     assert json.loads((tmp_path / COMPONENTS_FILE).read_text()) == {"random": "random"}

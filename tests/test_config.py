@@ -133,7 +133,7 @@ def test_two_weak_encoders_of_one_name_are_refused():
 
 
 def test_routing_without_weak_encoders_is_refused():
-    with pytest.raises(ConfigError, match="router kind 'none', found 'both'"):
+    with pytest.raises(ConfigError, match="router kind must be 'none', found 'both'"):
         mixture()
 
 

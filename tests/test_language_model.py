@@ -73,7 +73,10 @@ def test_audio_tokens_stand_exactly_where_the_placeholders_are(language_model):
 
 
 def test_the_loss_equals_full_logits_cross_entropy(language_model):
-    prompt, audio = language_model.prompt(CHAT, [3], reply=False), torch.randn(3, language_model.dim)
+    prompt, audio = (
+        language_model.prompt(CHAT, [3], reply=False),
+        torch.randn(3, language_model.dim),
+    )
     embedded = language_model.embed(prompt.ids[None], audio)
     logits = language_model.model(inputs_embeds=embedded).logits[0, :-1].float()
     expected = torch.nn.functional.cross_entropy(
@@ -92,7 +95,10 @@ def test_an_examples_likelihood_does_not_depend_on_its_batch_mates(language_mode
 
 
 def test_streaming_equals_greedy_decoding_by_hand(language_model):
-    prompt, audio = language_model.prompt(CHAT[:1], [3], reply=True), torch.randn(3, language_model.dim)
+    prompt, audio = (
+        language_model.prompt(CHAT[:1], [3], reply=True),
+        torch.randn(3, language_model.dim),
+    )
     streamed = "".join(language_model.stream(prompt, audio, max_new_tokens=6))
     embedded, ids = language_model.embed(prompt.ids[None], audio), []
     for _ in range(6):
@@ -102,7 +108,10 @@ def test_streaming_equals_greedy_decoding_by_hand(language_model):
 
 
 def test_the_same_seed_samples_the_same_text(language_model):
-    prompt, audio = language_model.prompt(CHAT[:1], [3], reply=True), torch.randn(3, language_model.dim)
+    prompt, audio = (
+        language_model.prompt(CHAT[:1], [3], reply=True),
+        torch.randn(3, language_model.dim),
+    )
 
     def sample(seed: int) -> str:
         settings = {"max_new_tokens": 12, "temperature": 1.5, "top_p": 0.95, "seed": seed}
@@ -113,7 +122,10 @@ def test_the_same_seed_samples_the_same_text(language_model):
 
 
 def test_stop_ends_the_decoding(language_model):
-    prompt, audio = language_model.prompt(CHAT[:1], [3], reply=True), torch.randn(3, language_model.dim)
+    prompt, audio = (
+        language_model.prompt(CHAT[:1], [3], reply=True),
+        torch.randn(3, language_model.dim),
+    )
     stop = threading.Event()
     pieces = language_model.stream(prompt, audio, max_new_tokens=500, stop=stop)
     next(pieces)
@@ -122,7 +134,10 @@ def test_stop_ends_the_decoding(language_model):
 
 
 def test_closing_the_stream_ends_its_thread(language_model):
-    prompt, audio = language_model.prompt(CHAT[:1], [3], reply=True), torch.randn(3, language_model.dim)
+    prompt, audio = (
+        language_model.prompt(CHAT[:1], [3], reply=True),
+        torch.randn(3, language_model.dim),
+    )
     pieces = language_model.stream(prompt, audio, max_new_tokens=500)
     next(pieces)
     pieces.close()
@@ -135,7 +150,10 @@ def test_folding_lora_keeps_the_output():
     for name, parameter in language_model.named_parameters():
         if ".lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)
-    prompt, audio = language_model.prompt(CHAT, [3], reply=False), torch.randn(3, language_model.dim)
+    prompt, audio = (
+        language_model.prompt(CHAT, [3], reply=False),
+        torch.randn(3, language_model.dim),
+    )
     before = language_model.log_likelihoods([prompt], [audio])
     language_model.fold()
     assert torch.allclose(before, language_model.log_likelihoods([prompt], [audio]), atol=1e-2)

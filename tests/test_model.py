@@ -44,7 +44,9 @@ def test_an_examples_tokens_do_not_depend_on_batch_mates_or_padding(model):
         count = alone.tokens.shape[1]
         assert together.mask[row].sum() == count
         assert torch.allclose(together.tokens[row, :count], alone.tokens[0], atol=1e-4)
-        assert torch.allclose(together.routing.dependent[row], alone.routing.dependent[0], atol=1e-5)
+        assert torch.allclose(
+            together.routing.dependent[row], alone.routing.dependent[0], atol=1e-5
+        )
 
 
 def test_extra_padding_changes_nothing(model):
@@ -83,7 +85,9 @@ def test_no_weak_encoder_runs_when_told_so(model):
 
 def test_forcing_an_encoder_changes_the_tokens(model):
     batch = make_batch([noise(1.0, 0)])
-    first, second = (model.listen(batch, RoutingControl(force=(name,))) for name in ("speaker", "sound"))
+    first, second = (
+        model.listen(batch, RoutingControl(force=(name,))) for name in ("speaker", "sound")
+    )
     assert not torch.allclose(first.tokens, second.tokens, atol=1e-4)
 
 

@@ -23,7 +23,9 @@ NAMES = ("a", "b", "c")
 def make_router(**settings: object) -> Router:
     torch.manual_seed(0)
     router = Router(NAMES, 4, **settings).eval()
-    torch.nn.init.normal_(router.independent_logits) if router.independent_logits is not None else None
+    torch.nn.init.normal_(
+        router.independent_logits
+    ) if router.independent_logits is not None else None
     return router
 
 
@@ -42,7 +44,9 @@ def test_entropy_of_a_certain_choice_is_zero_and_finite():
 
 def test_entropy_by_hand():
     # -(0.5 ln 0.5 + 2 * 0.25 ln 0.25) = 1.5 ln 2
-    assert routing_entropy(torch.tensor([[0.5, 0.25, 0.25]])).item() == pytest.approx(1.5 * math.log(2))
+    assert routing_entropy(torch.tensor([[0.5, 0.25, 0.25]])).item() == pytest.approx(
+        1.5 * math.log(2)
+    )
 
 
 def test_diversity_is_the_entropy_of_the_batch_mean():

@@ -31,6 +31,7 @@ class States(NamedTuple):
     """What the server keeps for a visitor; a new page starts afresh."""
 
     conversation: gr.State
+    number: gr.State  # of the conversation; written by Clear alone
     busy: gr.State
     pending: gr.State
 
@@ -58,6 +59,7 @@ def build_ask_tab(assistant: Assistant, examples_folder: Path = FOLDER) -> None:
     events = AskEvents(assistant)
     states = States(
         gr.State(Conversation(), time_to_live=MAX_SECONDS),
+        gr.State(0),
         gr.State(False),
         gr.State((), time_to_live=MAX_SECONDS),
     )
@@ -86,7 +88,7 @@ def _wire_answers(page: Page, events: AskEvents) -> None:
     begin = gr.on(
         [page.buttons.ask.click, page.inputs.question.submit],
         events.begin,
-        [states.conversation, states.busy, *page.inputs],
+        [*states[:3], *page.inputs],
         started,
         concurrency_limit=2,
         **QUIET,
@@ -100,7 +102,7 @@ def _wire_answers(page: Page, events: AskEvents) -> None:
     )
     retract = page.buttons.regenerate.click(
         events.retract,
-        [states.conversation, states.busy, page.settings.temperature, page.settings.seed],
+        [*states[:3], page.settings.temperature, page.settings.seed],
         [*started, page.settings.seed],
         **QUIET,
     )
@@ -109,9 +111,9 @@ def _wire_answers(page: Page, events: AskEvents) -> None:
     gr.on(
         [page.clear.click, page.chat.clear],
         events.clear,
-        None,
+        states.number,
         [
-            states.conversation, states.busy, page.chat, *page.inputs, *page.buttons,
+            *states[:3], page.chat, *page.inputs, *page.buttons,
             panel.facts, panel.results,
         ],
         cancels=[*answers, heard],
@@ -133,7 +135,8 @@ def _wire_answer(page: Page, events: AskEvents, start: Dependency) -> Dependency
         concurrency_limit=1,
         **QUIET,
     )  # fmt: skip
-    _settle(page, events, answer.then)
+    _settle(page, events, answer.success)
+    _settle(page, events, answer.failure)
     return answer
 
 
@@ -141,7 +144,7 @@ def _settle(page: Page, events: AskEvents, listen: Callable[..., Any], **setting
     states, inputs = page.states, page.inputs
     listen(
         events.settle,
-        [states.conversation, *inputs],
+        [states.conversation, states.number, *inputs],
         [
             states.conversation, states.busy, page.chat, inputs.audio, inputs.question,
             *page.buttons,

@@ -56,7 +56,7 @@ class AskEvents:
             yield from self.assistant.stream(turns, sampling=sampling, control=control)
 
     def begin(
-        self, conversation: Conversation, busy: bool, *inputs: Any
+        self, conversation: Conversation, number: int, busy: bool, *inputs: Any
     ) -> tuple[Conversation, bool, list[dict[str, Any]], gr.Button, gr.Button, gr.Button]:
         """Read the recordings and put the question into the conversation."""
         if busy:
@@ -66,16 +66,22 @@ class AskEvents:
         paths = [*ticked, given.audio] if given.audio else ticked
         with plain_errors():
             recordings = tuple(self._load(path) for path in paths)
-            conversation = conversation.asked(given.question or "", recordings)
+            conversation = conversation.current(number).asked(given.question or "", recordings)
         return conversation, True, conversation.messages(), *_running()
 
     def _load(self, path: str) -> Recording:
         return load_audio(path, limits=self.assistant.limits)
 
     def retract(
-        self, conversation: Conversation, busy: bool, temperature: float, seed: float
+        self,
+        conversation: Conversation,
+        number: int,
+        busy: bool,
+        temperature: float,
+        seed: float,
     ) -> tuple[Any, ...]:
         """Take the last reply back to get another one, with the next seed where it matters."""
+        conversation = conversation.current(number)
         if busy or not conversation.replies or conversation.waiting:
             raise gr.Error("There is no finished answer to replace.", print_exception=False)
         conversation = conversation.retracted()
@@ -117,16 +123,17 @@ class AskEvents:
     def heard(self, conversation: Conversation) -> tuple[Any, ...]:
         """Show what the model is about to hear, while it listens."""
         newest = len(conversation.recordings) - 1
-        results = gr.Column(visible=newest >= 0)
+        results = gr.Column(visible=True if newest >= 0 else "hidden")
         picture = picture_values(Conversation(conversation.turns), newest)
         return results, recording_choice(conversation), *picture
 
-    def settle(self, conversation: Conversation, *inputs: Any) -> tuple[Any, ...]:
+    def settle(self, conversation: Conversation, number: int, *inputs: Any) -> tuple[Any, ...]:
         """After an answer, a failure or a Stop: the page is free again.
 
         A question without any reply goes back to the question box, where it can be changed.
         """
         given = Inputs(*inputs)
+        conversation = conversation.current(number)
         settled = conversation.settled()
         lost = conversation.turns[len(settled.turns) :]
         question = given.question or (lost[0].text if lost else "")
@@ -141,13 +148,13 @@ class AskEvents:
             gr.DownloadButton(value=export, interactive=export is not None),
         )  # fmt: skip
 
-    def clear(self) -> tuple[Any, ...]:
+    def clear(self, number: int) -> tuple[Any, ...]:
         """Everything as on a fresh page, except the settings."""
         off = gr.Button(interactive=False)
         download = gr.DownloadButton(value=None, interactive=False)
-        hidden = gr.Column(visible=False)
+        hidden = gr.Column(visible="hidden")
         return (
-            Conversation(), False, [], *empty_inputs(), off, off, off, download,
+            Conversation(number=number + 1), number + 1, False, [], *empty_inputs(), off, off, off, download,
             self.idle_facts, hidden,
         )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """One visitor's conversation as a value: every change is a new one, nothing is shared."""
 
+import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -8,6 +9,9 @@ from mowe.audio import Recording
 from mowe.errors import AudioError
 
 MAX_SECONDS = 3600.0  # s of audio kept for one visitor
+# The chat inserts text as HTML. Only what could be markup is escaped, so that copies stay clean.
+_MARKUP = re.compile(r"<(?=[A-Za-z/!?])|&(?=#?\w+;)")
+_ESCAPES = {"<": "&lt;", "&": "&amp;"}
 LISTENING = "Listening …"
 NO_WORDS = "(no words)"
 
@@ -27,6 +31,7 @@ class Conversation:
 
     turns: tuple[Turn, ...] = ()
     replies: tuple[Reply, ...] = ()
+    number: int = 0  # counts a visitor's conversations; Clear starts the next
 
     @property
     def waiting(self) -> bool:
@@ -37,6 +42,14 @@ class Conversation:
     def recordings(self) -> tuple[Recording, ...]:
         """Every recording, in the order in which answers count them."""
         return tuple(recording for turn in self.turns for recording in turn.recordings)
+
+    def current(self, number: int) -> "Conversation":
+        """This conversation, or a new one when a late word brought a cleared one back.
+
+        Args:
+            number: Of the conversation that the visitor is in.
+        """
+        return self if self.number == number else Conversation(number=number)
 
     def asked(self, question: str, recordings: tuple[Recording, ...]) -> "Conversation":
         """With one more question.
@@ -56,13 +69,13 @@ class Conversation:
         """With the reply to the last question, in place of an earlier state of it."""
         before = self if self.waiting else self.retracted()
         turn = Turn("assistant", reply.answer.text)
-        return Conversation((*before.turns, turn), (*before.replies, reply))
+        return replace(before, turns=(*before.turns, turn), replies=(*before.replies, reply))
 
     def retracted(self) -> "Conversation":
         """Without the last reply; the question is waiting again."""
         if self.waiting or not self.turns:
             return self
-        return Conversation(self.turns[:-1], self.replies[:-1])
+        return replace(self, turns=self.turns[:-1], replies=self.replies[:-1])
 
     def settled(self) -> "Conversation":
         """Without a last question that got no words: it failed or was stopped."""
@@ -95,13 +108,19 @@ class Conversation:
         return {"format": "mowe-conversation-1", "turns": turns}
 
 
-def _content(turn: Turn) -> list[dict[str, Any]] | str:
+def _content(turn: Turn) -> list[dict[str, Any]]:
     players = [
         {"path": str(recording.path), "alt_text": recording.name}
         for recording in turn.recordings
         if recording.path is not None
     ]
-    return [*players, {"type": "text", "text": turn.text}] if players else turn.text
+    words = {"type": "text", "text": as_text(turn.text)}
+    return [*players, words]
+
+
+def as_text(words: str) -> str:
+    """Words for the chat, shown as they are: no tag in them is drawn, fetched or run."""
+    return _MARKUP.sub(lambda found: _ESCAPES[found[0]], words)
 
 
 def _describe(recording: Recording) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import math
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from mowe.audio.limits import duration
 from mowe.audio.signals import SAMPLE_RATE, resample
 
 MIN_SECONDS = 1.0  # s; anything shorter is padded with silence to this
-MIN_TAIL_SECONDS = 0.5  # s; a shorter last window takes from the one before it
+MIN_TAIL_SECONDS = 0.5  # s; a shorter last window shares with the one before it
 
 CHANNEL_NAMES = {1: "mono", 2: "stereo"}
 
@@ -121,8 +120,8 @@ class Recording:
         """Start and end (s) of consecutive windows that together hold every sample.
 
         Args:
-            seconds: Greatest length of a window, above 0.5 s. A last window under 0.5 s takes half of
-                what it shares with the window before it, so that no window is a mere click.
+            seconds: Greatest length of a window, above 0.5 s; an encoder may have no positions for
+                more. A last window under 0.5 s and the one before it share their time equally.
 
         Raises:
             ValueError: If `seconds` is 0.5 or less.

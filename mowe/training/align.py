@@ -1,4 +1,4 @@
-"""The alignment stage: the adapter learns to read audio as the language model's text pieces, by CTC.
+"""The alignment stage: by CTC, the adapter learns to read audio as text pieces.
 
 Ours, not the paper's (decision 0007): through the language model alone, alignment takes tens of
 thousands of examples; with CTC first, two CPU cores are enough.
@@ -89,7 +89,9 @@ def alignment_loss(
 
 
 @torch.no_grad()
-def read_aloud(adapter: AlignedAdapter, fused: Tensor, mask: Tensor, pieces: TextPieces) -> list[str]:
+def read_aloud(
+    adapter: AlignedAdapter, fused: Tensor, mask: Tensor, pieces: TextPieces
+) -> list[str]:
     """Greedy CTC reading of each example: what the adapter alone understood."""
     best = adapter.log_probabilities(fused, mask).argmax(dim=-1)  # (batch, tokens)
     lengths = token_mask(mask, adapter.frames_per_token).sum(dim=1)

@@ -44,7 +44,14 @@ class TrainingConfig:
         for name in ("align_batch", "batch", "accumulate", "log_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, found {getattr(self, name)}")
-        for name in ("align_steps", "steps", "examples_per_task", "merges", "dev_every", "save_minutes"):
+        for name in (
+            "align_steps",
+            "steps",
+            "examples_per_task",
+            "merges",
+            "dev_every",
+            "save_minutes",
+        ):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
         if self.mixed_precision not in ("bf16", "no"):

@@ -44,7 +44,7 @@ class FeatureStore:
             if len(rows):
                 chosen = [examples[row] for row in rows.tolist()]
                 frames, mask = self._padded(str(position), chosen)
-                rate = self.model.weak_encoders[position].frames_per_second
+                rate = self.model.pool[position].frames_per_second
                 weak[position] = WeakFeatures(rows, frames, mask, rate)
         return Features(base, routing, weak)
 
@@ -94,10 +94,8 @@ class FeatureStore:
 
     @torch.inference_mode()
     def _compute(self, kind: str, examples: Sequence[Example]) -> None:
-        encoder = self.model.base_encoder
-        if kind != "base":
-            encoder = self.model.weak_encoders[int(kind)]
-        audio = self._audio(examples, int(encoder.sample_rate))
+        encoder = self.model.base_encoder if kind == "base" else self.model.pool[int(kind)]
+        audio = self._audio(examples, encoder.sample_rate)
         if kind == "base":
             encoded = self.model.encode_base(audio)
         else:

@@ -42,7 +42,7 @@ class StepLoss(NamedTuple):
 
 
 class MixtureStep(nn.Module):
-    """Everything a step trains, in one forward pass, so that it can be wrapped for many processes."""
+    """All that a step trains, in one forward pass that can be wrapped for many processes."""
 
     def __init__(self, model: MoWEModel, ctc_weight: float) -> None:
         """Wrap a mixture; `ctc_weight` is the share of the alignment loss that is kept."""
@@ -87,7 +87,8 @@ def train(config: TrainingConfig) -> Path:
 def align(run: Run, progress: Progress) -> None:
     """Teach the aligned adapter to read base features as text pieces."""
     config, adapter = run.config, run.model.adapter
-    assert isinstance(adapter, AlignedAdapter) and run.pieces is not None
+    assert isinstance(adapter, AlignedAdapter)
+    assert run.pieces is not None
     speech = run.groups[TRANSCRIBE]
     run.store.fill(speech, weak=False)
     trained = [one for name, one in adapter.named_parameters() if not name.startswith("residual")]
@@ -227,7 +228,7 @@ def _report(losses: StepLoss) -> dict[str, float]:
     if losses.parts.routing is not None:
         parts |= losses.parts.routing._asdict() | {"routing": losses.parts.routing.total}
         del parts["total"]
-    return {name: float(value) for name, value in parts.items()}
+    return {name: value.detach().item() for name, value in parts.items()}
 
 
 def _is_dense(run: Run, step: int) -> bool:
@@ -247,7 +248,9 @@ def _set_rate(optimizer: torch.optim.Optimizer, step: int, steps: int, warmup: f
     if step < rising:
         share = (step + 1) / rising
     else:
-        share = 0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(steps - rising, 1)))
+        share = 0.05 + 0.95 * 0.5 * (
+            1 + math.cos(math.pi * (step - rising) / max(steps - rising, 1))
+        )
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * share
 

@@ -1,8 +1,8 @@
 """One JSONL manifest for every task: an audio file, a conversation about it, free metadata.
 
-    {"audio": "clips/a.flac", "start": 0.5, "end": 3.0, "task": "transcribe",
-     "messages": [{"role": "user", "content": "<audio> Transcribe the speech."},
-                  {"role": "assistant", "content": "Good morning."}], "speaker": "anna"}
+{"audio": "clips/a.flac", "start": 0.5, "end": 3.0, "task": "transcribe",
+ "messages": [{"role": "user", "content": "<audio> Transcribe the speech."},
+              {"role": "assistant", "content": "Good morning."}], "speaker": "anna"}
 """
 
 import json
@@ -57,7 +57,9 @@ def read_manifest(path: Path, *, split: str | None = None) -> list[Example]:
     lines = list(_examples(path, text))
     kept = [one for one in lines if split is None or one.metadata.get("split", split) == split]
     if not kept:
-        raise ManifestError(f"{path.name} holds no example{f' of split {split!r}' if split else ''}")
+        raise ManifestError(
+            f"{path.name} holds no example{f' of split {split!r}' if split else ''}"
+        )
     return kept
 
 
@@ -122,7 +124,9 @@ def _messages(value: Any, where: str) -> tuple[tuple[str, str], ...]:
             raise ManifestError(f"{where}: messages[{index}] must have role {expected!r}")
         content = turn.get("content")
         if not isinstance(content, str) or not content.strip():
-            raise ManifestError(f"{where}: messages[{index}].content must be a text, found {content!r}")
+            raise ManifestError(
+                f"{where}: messages[{index}].content must be a text, found {content!r}"
+            )
         turns.append((expected, content))
     if len(turns) % 2:
         raise ManifestError(f"{where}: messages must end with an assistant turn")

@@ -149,7 +149,7 @@ def _dev(config: TrainingConfig) -> list[Example]:
 
 
 def save_progress(run: Run, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write a checkpoint that `load_progress` continues exactly; replaces the one before at once."""
+    """Write a checkpoint that `load_progress` continues exactly, replacing the one before."""
     if not run.accelerator.is_main_process:
         return
     partial = run.checkpoint.with_suffix(f".{os.getpid()}.partial")

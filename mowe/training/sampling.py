@@ -28,7 +28,9 @@ def limited(
     return kept
 
 
-def check_task_weights(groups: Mapping[str, Sequence[Example]], weights: Mapping[str, float]) -> None:
+def check_task_weights(
+    groups: Mapping[str, Sequence[Example]], weights: Mapping[str, float]
+) -> None:
     """Refuse weights for tasks that do not occur, or that leave nothing to draw.
 
     Raises:

@@ -4,100 +4,32 @@ The one seam that page, command line, API, evaluation and analysis use. Nothing 
 long recording becomes windows, and the answer says how they were used (decision 0008).
 """
 
-import math
 import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-import mowe
+from mowe.assistant.answer import Answer, Sampling, Turn, WindowRouting, describe_routing, versions
 from mowe.audio import AudioLimits, Recording
 from mowe.checkpoint import MoWE
 from mowe.errors import QuestionError
 from mowe.language_model import AUDIO_MARK, Message
 from mowe.model import Heard, make_batch
 from mowe.presets import PRESETS
-from mowe.routing import Routing, RoutingControl
+from mowe.routing import RoutingControl
 
 DEFAULT_CHECKPOINT = "mini"
-SHIPPED = {"mini": Path(__file__).parent.parent / "assets" / "mowe-mini"}
+SHIPPED = {"mini": Path(__file__).parents[2] / "assets" / "mowe-mini"}
 TRANSCRIBE = "Transcribe the speech."
 MAX_AUDIO_TOKENS = 800  # in one prompt; 2 minutes at 6.25 tokens per second
 TOGETHER, APART, SILENT = "all windows together", "window by window", "no audio"
 _ASKS_TRANSCRIPT = re.compile(r"\b(transcri\w+|verbatim|word for word|dictat\w+)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """How the reply is decoded."""
-
-    max_new_tokens: int = 200  # 1 to 1000
-    temperature: float = 0.0  # 0 is greedy
-    top_p: float = 0.9  # probability mass, in (0, 1]; only where temperature > 0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.max_new_tokens <= 1000:
-            raise QuestionError(f"max_new_tokens must be 1 to 1000, found {self.max_new_tokens}")
-        if not 0 <= self.temperature <= 2:
-            raise QuestionError(f"temperature must be 0 to 2, found {self.temperature}")
-        if not 0 < self.top_p <= 1:
-            raise QuestionError(f"top_p must be above 0 and at most 1, found {self.top_p}")
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One turn of a conversation, with the recordings that came with it."""
-
-    role: str  # "user" or "assistant"
-    text: str
-    recordings: tuple[Recording, ...] = ()
-
-
-@dataclass(frozen=True)
-class WindowRouting:
-    """Which weak encoders ran for one window of one recording."""
-
-    recording: int  # counted through the conversation, from 0
-    start: float  # seconds
-    end: float  # seconds
-    independent: dict[str, float]  # probability by encoder; empty without that router
-    dependent: dict[str, float]
-    chosen: tuple[str, ...]
-    entropy: float  # nats, of the data-dependent router where there is one
-    margin: float  # largest minus second largest probability
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """A reply so far, and everything that is known about how it came about."""
-
-    text: str
-    question: str
-    preset: str
-    seed: int
-    windows: tuple[WindowRouting, ...]
-    embedding: np.ndarray  # (base_dim,) float32, mean base embedding of the last recording
-    audio: tuple[dict[str, Any], ...]  # what was done to each recording
-    timings: dict[str, float]  # seconds; tokens_per_second is a rate
-    mode: str
-    versions: dict[str, str]
-    finished: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types, without the embedding's digits beyond float32."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        plain["windows"] = [asdict(window) | {"chosen": list(window.chosen)} for window in self.windows]
-        plain["embedding"] = [float(one) for one in self.embedding]
-        plain["audio"] = list(self.audio)
-        return plain
 
 
 @dataclass(frozen=True)
@@ -305,7 +237,9 @@ class Assistant:
         routing = describe_routing(heard.routing, self.encoder_names)
         return WindowRouting(number, round(start, 3), round(end, 3), **routing)
 
-    def _prompts(self, conversation: Sequence[Turn], windows: list[_Window]) -> tuple[list[_Prompt], str]:
+    def _prompts(
+        self, conversation: Sequence[Turn], windows: list[_Window]
+    ) -> tuple[list[_Prompt], str]:
         """What the language model is asked, and how the windows were used."""
         if not windows:
             return [_Prompt("", _messages(conversation), [])], SILENT
@@ -327,7 +261,7 @@ class Assistant:
         room = language_model.context - sampling.max_new_tokens
         if len(built.ids) > room:
             raise QuestionError(
-                f"the conversation has {len(built.ids)} tokens, {room} fit; clear it and start again"
+                f"the conversation has {len(built.ids)} tokens, {room} fit; clear it and start over"
             )
         silent = torch.zeros(0, language_model.dim, device=self.model.device)
         audio = torch.cat([silent, *prompt.audio])
@@ -391,37 +325,17 @@ def load_assistant(name: str = DEFAULT_CHECKPOINT, *, device: str | None = None)
     return Assistant(MoWE.from_pretrained(name, device=device))
 
 
-def describe_routing(routing: Routing, names: tuple[str, ...]) -> dict[str, Any]:
-    """The first example's routing in words and numbers: the fields of `WindowRouting`."""
-    rows = {
-        "independent": routing.independent,
-        "dependent": routing.dependent,
-    }
-    described: dict[str, Any] = {
-        kind: {} if row is None else dict(zip(names, row[0].tolist(), strict=True))
-        for kind, row in rows.items()
-    }
-    chosen = routing.chosen[0].tolist() if routing.weights else []
-    described["chosen"] = tuple(name for name, ran in zip(names, chosen, strict=bool(chosen)) if ran)
-    leading = sorted((described["dependent"] or described["independent"]).values(), reverse=True)
-    described["entropy"] = -sum(one * math.log(one) for one in leading if one > 0)
-    described["margin"] = leading[0] - leading[1] if len(leading) > 1 else 0.0
-    return described
-
-
-def versions() -> dict[str, str]:
-    """Versions of what an answer depends on."""
-    packages = ("torch", "transformers", "peft", "torchaudio")
-    return {"mowe": mowe.__version__, **{name: version(name) for name in packages}}
-
-
 def _messages(conversation: Sequence[Turn]) -> list[Message]:
-    return [Message(turn.role, AUDIO_MARK * len(turn.recordings) + turn.text) for turn in conversation]
+    return [
+        Message(turn.role, AUDIO_MARK * len(turn.recordings) + turn.text) for turn in conversation
+    ]
 
 
 def _by_recording(windows: list[_Window]) -> list[torch.Tensor]:
     numbers = sorted({window.recording for window in windows})
-    return [torch.cat([one.tokens for one in windows if one.recording == number]) for number in numbers]
+    return [
+        torch.cat([one.tokens for one in windows if one.recording == number]) for number in numbers
+    ]
 
 
 def _heading(window: _Window, transcript: bool) -> str:

@@ -1,0 +1,28 @@
+"""The one seam that page, command line, API, evaluation and analysis use."""
+
+from mowe.assistant.answer import Answer, Sampling, Turn, WindowRouting
+from mowe.assistant.assistant import (
+    APART,
+    DEFAULT_CHECKPOINT,
+    SHIPPED,
+    SILENT,
+    TOGETHER,
+    TRANSCRIBE,
+    Assistant,
+    load_assistant,
+)
+
+__all__ = [
+    "APART",
+    "DEFAULT_CHECKPOINT",
+    "SHIPPED",
+    "SILENT",
+    "TOGETHER",
+    "TRANSCRIBE",
+    "Answer",
+    "Assistant",
+    "Sampling",
+    "Turn",
+    "WindowRouting",
+    "load_assistant",
+]

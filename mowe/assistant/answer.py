@@ -1,0 +1,107 @@
+"""What an assistant takes and gives: sampling, turns, answers with their routing."""
+
+import math
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+import mowe
+from mowe.audio import Recording
+from mowe.errors import QuestionError
+from mowe.routing import Routing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How the reply is decoded."""
+
+    max_new_tokens: int = 200  # 1 to 1000
+    temperature: float = 0.0  # 0 is greedy
+    top_p: float = 0.9  # probability mass, in (0, 1]; only where temperature > 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_new_tokens <= 1000:
+            raise QuestionError(f"max_new_tokens must be 1 to 1000, found {self.max_new_tokens}")
+        if not 0 <= self.temperature <= 2:
+            raise QuestionError(f"temperature must be 0 to 2, found {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise QuestionError(f"top_p must be above 0 and at most 1, found {self.top_p}")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn of a conversation, with the recordings that came with it."""
+
+    role: str  # "user" or "assistant"
+    text: str
+    recordings: tuple[Recording, ...] = ()
+
+
+@dataclass(frozen=True)
+class WindowRouting:
+    """Which weak encoders ran for one window of one recording."""
+
+    recording: int  # counted through the conversation, from 0
+    start: float  # seconds
+    end: float  # seconds
+    independent: dict[str, float]  # probability by encoder; empty without that router
+    dependent: dict[str, float]
+    chosen: tuple[str, ...]
+    entropy: float  # nats, of the data-dependent router where there is one
+    margin: float  # largest minus second largest probability
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A reply so far, and everything that is known about how it came about."""
+
+    text: str
+    question: str
+    preset: str
+    seed: int
+    windows: tuple[WindowRouting, ...]
+    embedding: np.ndarray  # (base_dim,) float32, mean base embedding of the last recording
+    audio: tuple[dict[str, Any], ...]  # what was done to each recording
+    timings: dict[str, float]  # seconds; tokens_per_second is a rate
+    mode: str
+    versions: dict[str, str]
+    finished: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, without the embedding's digits beyond float32."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain["windows"] = [
+            asdict(window) | {"chosen": list(window.chosen)} for window in self.windows
+        ]
+        plain["embedding"] = [float(one) for one in self.embedding]
+        plain["audio"] = list(self.audio)
+        return plain
+
+
+def describe_routing(routing: Routing, names: tuple[str, ...]) -> dict[str, Any]:
+    """The first example's routing in words and numbers: the fields of `WindowRouting`."""
+    rows = {
+        "independent": routing.independent,
+        "dependent": routing.dependent,
+    }
+    described: dict[str, Any] = {
+        kind: {} if row is None else dict(zip(names, row[0].tolist(), strict=True))
+        for kind, row in rows.items()
+    }
+    chosen = routing.chosen[0].tolist() if routing.weights else []
+    described["chosen"] = tuple(
+        name for name, ran in zip(names, chosen, strict=bool(chosen)) if ran
+    )
+    leading = sorted((described["dependent"] or described["independent"]).values(), reverse=True)
+    described["entropy"] = -sum(one * math.log(one) for one in leading if one > 0)
+    described["margin"] = leading[0] - leading[1] if len(leading) > 1 else 0.0
+    return described
+
+
+def versions() -> dict[str, str]:
+    """Versions of what an answer depends on."""
+    packages = ("torch", "transformers", "peft", "torchaudio")
+    return {"mowe": mowe.__version__, **{name: version(name) for name in packages}}

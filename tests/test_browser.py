@@ -1,0 +1,377 @@
+"""The real page in a real browser: what a visitor does, sees, and must never see."""
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+from fakes import FakeAssistant
+from playwright.sync_api import Page, expect, sync_playwright
+from serving import serve, write_examples, write_tone
+
+BROWSERS = (os.environ.get("MOWE_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+SWITCHES = [
+    "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+]  # fmt: skip
+PATIENCE = 15_000  # ms; machines that run tests are busy
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    found = next((path for name in BROWSERS if name and (path := shutil.which(name))), None)
+    assert found, "no Chromium: install it, or name one in MOWE_CHROMIUM"
+    voice = write_tone(tmp_path_factory.mktemp("microphone") / "voice.wav", 3.0, rate=48_000)
+    switches = [*SWITCHES, f"--use-file-for-fake-audio-capture={voice}"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=switches)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    assistant = FakeAssistant()
+    with serve(assistant, write_examples(tmp_path_factory.mktemp("examples"))) as url:
+        yield assistant, url
+
+
+@pytest.fixture
+def assistant(served):
+    """The fake behind the page, as fast as it starts out."""
+    assistant = served[0]
+    assistant.words, assistant.step_seconds = 12, 0.02
+    assert assistant.wait_until_idle(5), "an earlier test left the model running"
+    return assistant
+
+
+@pytest.fixture
+def visit(chromium, served):
+    """Opens the page as a new visitor; no request may leave the machine, whatever a test does."""
+    contexts, strays, faults = [], [], []
+
+    def note_request(request):
+        if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
+            strays.append(request.url)
+
+    def open_page(viewport=DESKTOP, query="", url=served[1]) -> Page:
+        context = chromium.new_context(viewport=viewport, permissions=["microphone"])
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE)
+        context.on("request", note_request)
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda said: said.type == "error" and faults.append(said.text))
+        page.goto(url + query)
+        expect(page.locator("#ask")).to_be_visible(timeout=PATIENCE)
+        page.faults = faults
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert strays == []
+
+
+def record(page: Page, seconds: float) -> None:
+    page.get_by_label("Record audio").click()
+    page.locator("#audio button.record-button").click()
+    page.wait_for_timeout(seconds * 1000)
+    page.locator("#audio button.stop-button:visible").click()
+    expect(page.locator("#ask")).to_be_enabled(timeout=PATIENCE)
+
+
+def upload(page: Page, path) -> None:
+    page.locator("#audio input[type=file]").set_input_files(str(path))
+    expect(page.locator("#attach")).to_be_enabled(timeout=PATIENCE)
+
+
+def type_question(page: Page, question: str) -> None:
+    page.get_by_label("Question").fill(question)
+    expect(page.locator("#ask")).to_be_enabled(timeout=PATIENCE)
+
+
+def ask(page: Page, question: str) -> None:
+    """Ask and wait for the whole answer."""
+    type_question(page, question)
+    page.locator("#ask").click()
+    expect(page.locator("#chat")).to_contain_text(f"You asked «{question}»", timeout=PATIENCE)
+    wait_until_done(page)
+
+
+def wait_until_done(page: Page) -> None:
+    expect(page.locator("#regenerate")).to_be_enabled(timeout=PATIENCE)
+    expect(page.locator("#stop")).to_be_disabled(timeout=PATIENCE)
+
+
+def replies(page: Page) -> list[str]:
+    return page.locator("#chat [data-testid=bot]").all_inner_texts()
+
+
+def heard(reply: str) -> tuple[int, float, float]:
+    """Recordings, seconds and level that the fake says it heard."""
+    found = re.search(r"heard (\d+) rec.* lasts ([\d.]+) s at a level of ([\d.]+)\.", reply)
+    assert found, reply
+    return int(found[1]), float(found[2]), float(found[3])
+
+
+def bar_traces(page: Page) -> int:
+    page.locator("#router-chart .js-plotly-plot .bars").first.wait_for()
+    return page.locator("#router-chart .js-plotly-plot .trace.bars").count()
+
+
+def test_two_recordings_from_the_microphone_in_one_conversation(visit, assistant):
+    assistant.step_seconds = 0.06
+    page = visit()
+    record(page, 2)
+    type_question(page, "What sound is this?")
+    page.locator("#ask").click()
+    expect(page.locator("#chat [data-testid=bot]")).to_contain_text("You asked")
+    streamed = replies(page)[0]
+    wait_until_done(page)
+    whole = replies(page)[0]
+    assert streamed in whole
+    assert len(streamed) < len(whole)
+    count, seconds, level = heard(whole)
+    assert count == 1
+    assert 1 < seconds < 6
+    assert level > 0.01
+    assert bar_traces(page) == len(assistant.encoder_names)
+    page.locator("#heard-picture .js-plotly-plot .heatmaplayer image").wait_for()
+
+    record(page, 1.2)
+    ask(page, "And this?")
+    count, seconds, level = heard(replies(page)[1])
+    assert count == 2
+    assert seconds < 5
+    assert level > 0.01
+    assert page.locator("#chat .minimal-audio-player").count() == 2
+    assert page.faults == []
+
+
+def test_two_visitors_at_once_never_see_each_other(visit, assistant, tmp_path):
+    assistant.step_seconds = 0.04
+    pages = visit(), visit()
+    for page, name, seconds in zip(pages, ("mine", "yours"), (2.0, 3.0), strict=True):
+        upload(page, write_tone(tmp_path / f"{name}.wav", seconds))
+        type_question(page, f"Whose is {name}?")
+    for page in pages:
+        page.locator("#ask").click()
+    for page in pages:
+        wait_until_done(page)
+    mine, yours = (page.locator("body").inner_text() for page in pages)
+    assert "Whose is mine?" in mine
+    assert "2.00 s" in mine
+    assert "yours" not in mine
+    assert "3.00 s" not in mine
+    assert "Whose is yours?" in yours
+    assert "3.00 s" in yours
+    assert "mine" not in yours
+    assert assistant.most_working == 1  # one model, one answer at a time
+
+
+def test_an_example_needs_no_recording_and_charts_follow(visit, assistant):
+    page = visit()
+    page.get_by_role("button", name="A long tone").click()
+    expect(page.locator("#ask")).to_be_enabled()
+    expect(page.get_by_label("Question")).to_have_value("Describe the audio.")
+    page.locator("#ask").click()
+    wait_until_done(page)
+    assert heard(replies(page)[0])[1] == 40.0
+    assert bar_traces(page) == len(assistant.encoder_names)
+    page.get_by_role("button", name="Router probabilities as a table").click()
+    expect(page.locator("#routing-table")).to_contain_text("whisper-tiny.en")
+    facts = page.locator("#facts")
+    expect(facts).to_contain_text("16 kHz mono, used as it is.")
+    expect(facts).to_contain_text("First word")
+    expect(facts).to_contain_text("preset fake; greedy, seed 0")
+    assert page.faults == []
+
+
+def test_suggestions_fill_the_question_and_settings_reach_the_model(visit, assistant):
+    page = visit()
+    expect(page.locator("#ask")).to_be_disabled()
+    page.get_by_role("button", name="What language is spoken?").click()
+    expect(page.locator("#ask")).to_be_enabled()
+    page.get_by_role("button", name="Sampling and routing").click()
+    page.get_by_label("Seed").fill("41")
+    page.get_by_label("number input for Temperature").fill("0.5")
+    page.get_by_label("Routing", exact=True).click()
+    page.get_by_role("option", name="only speaker").click()
+    page.locator("#ask").click()
+    wait_until_done(page)
+    turns, sampling, control = assistant.seen[-1]
+    assert turns[-1].text == "What language is spoken?"
+    assert (sampling.seed, sampling.temperature) == (41, 0.5)
+    assert control.force == ("speaker",)
+    page.locator("#regenerate").click()
+    expect(page.get_by_label("Seed")).to_have_value("42")
+    wait_until_done(page)
+    assert assistant.seen[-1][1].seed == 42
+
+
+def test_several_recordings_go_with_one_question(visit, assistant, tmp_path):
+    page = visit()
+    upload(page, write_tone(tmp_path / "first.wav", 2.0))
+    page.locator("#attach").click()
+    expect(page.locator("#attached")).to_contain_text("1. first.wav")
+    upload(page, write_tone(tmp_path / "second.wav", 3.0))
+    ask(page, "Which is longer?")
+    assert heard(replies(page)[0])[:2] == (2, 3.0)
+    expect(page.locator("#attached")).to_be_hidden()
+    page.get_by_label("Recording shown below").click()
+    page.get_by_role("option", name="1. first.wav").click()
+    picture = page.locator("#heard-picture .js-plotly-plot")
+    expect(picture.locator(".xtick").last).to_have_text(re.compile("^2|1.5$"))
+
+
+def test_a_bad_upload_is_one_sentence_and_the_next_question_works(visit, assistant, tmp_path):
+    page = visit()
+    bad = tmp_path / "words.wav"
+    bad.write_text("these are words, not sound. " * 50)
+    upload(page, bad)
+    type_question(page, "What is this?")
+    page.locator("#ask").click()
+    toast = page.get_by_test_id("toast-text")
+    expect(toast).to_contain_text("words.wav holds text")
+    assert toast.inner_text().count("\n") == 0
+    assert replies(page) == []
+    page.get_by_test_id("toast-close").click()
+    page.locator("#audio").get_by_label("Clear").click()
+    upload(page, write_tone(tmp_path / "good.wav", 2.0))
+    ask(page, "And this?")
+    assert heard(replies(page)[0])[1] == 2.0
+
+
+def test_a_refused_question_stays_where_it_can_be_changed(visit, assistant):
+    page = visit()
+    type_question(page, "why " * 80)
+    page.locator("#ask").click()
+    expect(page.get_by_test_id("toast-text")).to_contain_text("at most 200 are allowed")
+    expect(page.locator("#ask")).to_be_enabled()
+    expect(page.get_by_label("Question")).to_have_value("why " * 80)
+    expect(page.locator("#chat")).not_to_contain_text("why")
+
+
+def test_words_are_shown_as_words(visit, assistant):
+    page = visit()
+    ask(page, "<img src=x onerror=document.title='run'> **bold** ${document.title='run'}")
+    expect(page.locator("#chat")).to_contain_text("**bold** ${document.title")
+    assert page.title() == "MoWE-Audio"
+    assert page.locator("#chat [data-testid=bot] img").count() == 0
+
+
+def test_stop_stops_the_model_and_keeps_the_words(visit, assistant):
+    assistant.words, assistant.step_seconds = 400, 0.05
+    page = visit()
+    type_question(page, "What can you do?")
+    page.locator("#ask").click()
+    expect(page.locator("#chat")).to_contain_text("You asked")
+    page.locator("#stop").click()
+    assert assistant.wait_until_idle(2)
+    made = assistant.steps
+    wait_until_done(page)
+    assert assistant.steps == made
+    assert "You asked" in replies(page)[0]
+    assistant.words = 5
+    ask(page, "And now?")
+    assert len(replies(page)) == 2
+
+
+def test_closing_the_tab_stops_the_model(visit, assistant):
+    assistant.words, assistant.step_seconds = 400, 0.05
+    page = visit()
+    type_question(page, "What can you do?")
+    page.locator("#ask").click()
+    expect(page.locator("#chat")).to_contain_text("You asked")
+    page.close()
+    assert assistant.wait_until_idle(3)
+
+
+def test_clear_while_an_answer_streams_leaves_nothing_behind(visit, assistant, tmp_path):
+    assistant.words, assistant.step_seconds = 400, 0.05
+    page = visit()
+    upload(page, write_tone(tmp_path / "tone.wav", 2.0))
+    type_question(page, "Is this kept?")
+    page.locator("#ask").click()
+    expect(page.locator("#chat")).to_contain_text("You asked")
+    page.locator("#clear").click()
+    assert assistant.wait_until_idle(2)
+    expect(page.locator("#chat")).not_to_contain_text("You asked")
+    expect(page.locator("#results")).to_be_hidden()
+    assistant.words = 3
+    ask(page, "Who is there?")
+    assert [turn.text for turn in assistant.seen[-1][0]] == ["Who is there?"]
+
+
+def test_regenerate_replaces_the_answer_and_the_download_holds_it(visit, assistant, tmp_path):
+    page = visit()
+    expect(page.locator("#regenerate")).to_be_disabled()
+    upload(page, write_tone(tmp_path / "tone.wav", 2.0))
+    ask(page, "What sound is this?")
+    asked = len(assistant.seen)
+    page.locator("#regenerate").click()
+    expect(page.locator("#regenerate")).to_be_disabled()
+    wait_until_done(page)
+    assert len(assistant.seen) == asked + 1
+    assert len(replies(page)) == 1
+    with page.expect_download() as started:
+        page.locator("#download").click()
+    saved = json.loads(started.value.path().read_text(encoding="utf-8"))
+    assert started.value.suggested_filename == "mowe-conversation.json"
+    assert [turn["role"] for turn in saved["turns"]] == ["user", "assistant"]
+    assert saved["turns"][1]["answer"]["text"] == replies(page)[0].strip()
+    page.locator("#clear").click()
+    expect(page.locator("#download")).to_be_disabled()
+    expect(page.locator("#regenerate")).to_be_disabled()
+
+
+@pytest.mark.parametrize("query", ["?__theme=light", "?__theme=dark"])
+def test_a_phone_shows_the_whole_page_without_scrolling_sideways(visit, assistant, query):
+    page = visit(PHONE, query)
+    page.get_by_role("button", name="A long tone").click()
+    expect(page.locator("#ask")).to_be_enabled()
+    page.locator("#ask").click()
+    wait_until_done(page)
+    assert bar_traces(page) == len(assistant.encoder_names)
+    for table in ("Router probabilities as a table", "What the model heard as a table"):
+        page.get_by_role("button", name=table).click()
+    page.get_by_role("button", name="Sampling and routing").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    wide = """[...document.querySelectorAll('button, input, textarea, .js-plotly-plot')]
+        .filter(one => one.offsetParent && !one.closest('.table-wrap, [role=grid]'))
+        .map(one => one.getBoundingClientRect()).filter(box => box.right > innerWidth + 1).length"""
+    assert page.evaluate(wide) == 0
+    dark = page.evaluate("document.body.classList.contains('dark')")
+    assert dark is query.endswith("dark")
+    assert page.faults == []
+
+
+def test_every_button_and_field_has_a_name(visit, assistant):
+    page = visit()
+    nameless = """[...document.querySelectorAll('button, input, textarea')]
+        .filter(one => one.offsetParent && !one.innerText && !one.ariaLabel && !one.title
+            && !one.labels?.length && !one.getAttribute('aria-labelledby'))
+        .map(one => one.outerHTML.slice(0, 120))"""
+    assert page.evaluate(nameless) == []
+
+
+def test_the_real_model_answers_a_recording_and_a_follow_up(visit, tmp_path):
+    from mowe.assistant import load_assistant
+
+    real = load_assistant("tiny-random", device="cpu")
+    with serve(real, write_examples(tmp_path / "examples")) as url:
+        page = visit(url=url)
+        for question, count in (("What sound is this?", 1), ("And this?", 2)):
+            record(page, 1.5)
+            type_question(page, question)
+            page.locator("#ask").click()
+            expect(page.locator("#chat [data-testid=bot]")).to_have_count(count)
+            wait_until_done(page)
+            assert bar_traces(page) == len(real.encoder_names)
+        expect(page.locator("#facts")).to_contain_text("preset tiny-random; greedy, seed 0")
+        assert page.faults == []
