@@ -83,11 +83,7 @@ class MoWE(
         return cls.from_config(preset(name), device=device, dtype=dtype)
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        state = {name: tensor.contiguous() for name, tensor in self.trained_state().items()}
-        huggingface_hub.save_torch_state_dict(state, save_directory, max_shard_size=MAX_FILE_SIZE)
-        fingerprints = {one: weights.fingerprint(one) for one in sources(self.config)}
-        _write_json(save_directory / COMPONENTS_FILE, fingerprints)
-        _write_json(save_directory / "config.json", to_dict(self.config))
+        write_checkpoint(save_directory, self.config, self.trained_state())
 
     @classmethod
     def _from_pretrained(
@@ -126,6 +122,17 @@ class MoWE(
         model = cls.from_config(mixture, device=device, dtype=dtype)
         load_trained(model, read_trained(folder))
         return model
+
+
+def write_checkpoint(folder: Path, config: MoWEConfig, state: Mapping[str, Tensor]) -> None:
+    """Write trained tensors in files below 16 MB, the config and the components' fingerprints."""
+    whole = {name: tensor.contiguous() for name, tensor in state.items()}
+    for stale in folder.glob("*.safetensors*"):
+        stale.unlink()
+    huggingface_hub.save_torch_state_dict(whole, folder, max_shard_size=MAX_FILE_SIZE)
+    fingerprints = {one: weights.fingerprint(one) for one in sources(config)}
+    _write_json(folder / COMPONENTS_FILE, fingerprints)
+    _write_json(folder / "config.json", to_dict(config))
 
 
 def place(model: MoWEModel, device: str, dtype: torch.dtype) -> None:

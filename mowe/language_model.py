@@ -22,6 +22,7 @@ from mowe.errors import ConfigError, WeightsError
 
 AUDIO_ID = -1  # stands for one audio token in a prompt; never a row of the embedding
 IGNORED = -100  # label of a position that is not learned, as everywhere in transformers
+_LENGTH_STEP = 32  # tokens; few different shapes spare the CPU kernels a rebuild at every step
 AUDIO_MARK = "\ue000"  # private-use character: where a recording goes in a message
 AUDIO_START, AUDIO_END = "<speech>", "</speech>\n"  # as in the authors' published prompt
 CHAT_TEMPLATE = (
@@ -217,12 +218,9 @@ class LanguageModel(nn.Module):
         self, prompts: Sequence[Prompt], audio: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
         device = self.embedding.weight.device
-        pad = nn.utils.rnn.pad_sequence
-        ids = pad([prompt.ids for prompt in prompts], batch_first=True).to(device)
-        labels = pad([p.labels for p in prompts], batch_first=True, padding_value=IGNORED).to(
-            device
-        )
-        real = pad([torch.ones_like(prompt.ids) for prompt in prompts], batch_first=True).to(device)
+        ids = _pad([prompt.ids for prompt in prompts], 0).to(device)
+        labels = _pad([prompt.labels for prompt in prompts], IGNORED).to(device)
+        real = _pad([torch.ones_like(prompt.ids) for prompt in prompts], 0).to(device)
         states = self.states(self.embed(ids, torch.cat(list(audio)).to(device)), real)
         learned = labels[:, 1:] != IGNORED
         return states[:, :-1][learned], labels[:, 1:][learned]
@@ -275,6 +273,12 @@ class LanguageModel(nn.Module):
             **sampling,
         }
         yield from _run(self.model, settings, streamer, stop, seed)
+
+
+def _pad(rows: Sequence[Tensor], value: int) -> Tensor:
+    """Rows `(tokens,)` as one batch, right-padded to a multiple of `_LENGTH_STEP`."""
+    padded = nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=value)
+    return F.pad(padded, (0, -padded.shape[1] % _LENGTH_STEP), value=value)
 
 
 class _StopWhenSet(transformers.StoppingCriteria):

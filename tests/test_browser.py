@@ -20,6 +20,17 @@ PATIENCE = 15_000  # ms; machines that run tests are busy
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
+# notes every state of the first reply that was on the page
+WATCH_CHAT = """() => {
+  window.streamed = new Set();
+  const note = () => {
+    const reply = document.querySelector('#chat [data-testid=bot]');
+    if (reply) window.streamed.add(reply.innerText.trim());
+  };
+  new MutationObserver(note).observe(document.querySelector('#chat'),
+    {childList: true, subtree: true, characterData: true});
+}"""
+
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
@@ -128,14 +139,12 @@ def test_two_recordings_from_the_microphone_in_one_conversation(visit, assistant
     assistant.step_seconds = 0.06
     page = visit()
     record(page, 2)
-    type_question(page, "What sound is this?")
-    page.locator("#ask").click()
-    expect(page.locator("#chat [data-testid=bot]")).to_contain_text("You asked")
-    streamed = replies(page)[0]
-    wait_until_done(page)
+    page.evaluate(WATCH_CHAT)
+    ask(page, "What sound is this?")
     whole = replies(page)[0]
-    assert streamed in whole
-    assert len(streamed) < len(whole)
+    streamed = page.evaluate("[...window.streamed]")
+    assert len(streamed) > 3
+    assert all(whole.startswith(text) for text in streamed if text.startswith("You"))
     count, seconds, level = heard(whole)
     assert count == 1
     assert 1 < seconds < 6
@@ -226,7 +235,7 @@ def test_several_recordings_go_with_one_question(visit, assistant, tmp_path):
     page.get_by_label("Recording shown below").click()
     page.get_by_role("option", name="1. first.wav").click()
     picture = page.locator("#heard-picture .js-plotly-plot")
-    expect(picture.locator(".xtick").last).to_have_text(re.compile("^2|1.5$"))
+    expect(picture.locator(".x2tick").last).to_have_text("2")
 
 
 def test_a_bad_upload_is_one_sentence_and_the_next_question_works(visit, assistant, tmp_path):

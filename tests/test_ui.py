@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import stat
 from pathlib import Path
 
@@ -41,13 +42,19 @@ def clip(tmp_path):
 
 def ask(events, conversation, audio, question, settings=GREEDY):
     """One whole turn, as the page makes it; the conversation after it."""
-    started = events.begin(conversation, False, audio, (), [], question)
+    started = events.begin(conversation, 0, False, audio, (), [], question)
     updates = list(events.answer(started[0], *settings))
-    return events.settle(updates[-1][0], None, (), [], "")[0], updates
+    return events.settle(updates[-1][0], 0, None, (), [], "")[0], updates
 
 
-def spoken(messages):
-    return [(one["role"], one["content"]) for one in messages]
+def shown(message):
+    """The words of a chat message, without the players."""
+    content = message["content"]
+    return content if isinstance(content, str) else content[-1]["text"]
+
+
+def traces(plot):
+    return json.loads(plot.value["plot"])["data"]
 
 
 def test_the_app_builds_without_example_clips(tmp_path):
@@ -77,7 +84,7 @@ def test_every_input_has_a_label(tmp_path):
 
 def test_an_answer_streams_from_the_routing_to_the_last_word(events, clip):
     conversation, updates = ask(events, Conversation(), clip, "What sound is this?")
-    texts = [update[1][-1]["content"] for update in updates]
+    texts = [shown(update[1][-1]) for update in updates]
     assert texts[0] == conversations.LISTENING
     assert all(later.startswith(earlier) for earlier, later in zip(texts[1:], texts[2:]))  # noqa: B905
     assert conversation.replies[-1].answer.finished
@@ -98,9 +105,9 @@ def test_several_recordings_can_go_with_one_question(events, clip, tmp_path):
     kept = events.attach(clip, (), [])
     assert kept.audio is None
     assert kept.pending == (clip,)
-    started = events.begin(Conversation(), False, other, kept.pending, ["0"], "Which is longer?")
+    started = events.begin(Conversation(), 0, False, other, kept.pending, ["0"], "Which is longer?")
     assert [one.name for one in started[0].recordings] == ["tone.wav", "other.wav"]
-    unticked = events.begin(Conversation(), False, other, kept.pending, [], "Which is longer?")
+    unticked = events.begin(Conversation(), 0, False, other, kept.pending, [], "Which is longer?")
     assert [one.name for one in unticked[0].recordings] == ["other.wav"]
 
 
@@ -113,39 +120,42 @@ def test_every_setting_reaches_the_model(events, clip):
 
 def test_regenerate_asks_again_with_the_next_seed_only_where_it_matters(events, clip):
     conversation, _ = ask(events, Conversation(), clip, "What sound is this?")
-    again = events.retract(conversation, False, 0.7, 4)
+    again = events.retract(conversation, 0, False, 0.7, 4)
     assert again[0].waiting
     assert again[-1] == 5
-    assert events.retract(conversation, False, 0.0, 4)[-1] == 4
+    assert events.retract(conversation, 0, False, 0.0, 4)[-1] == 4
 
 
 @pytest.mark.parametrize("busy", [True, False])
 def test_regenerate_needs_a_finished_answer(events, busy):
     with pytest.raises(gr.Error, match="no finished answer"):
-        events.retract(Conversation(), busy, 0.0, 0)
+        events.retract(Conversation(), 0, busy, 0.0, 0)
 
 
 def test_a_second_question_waits_for_the_first_answer(events, clip):
     with pytest.raises(gr.Error, match="press Stop"):
-        events.begin(Conversation(), True, clip, (), [], "What sound is this?")
+        events.begin(Conversation(), 0, True, clip, (), [], "What sound is this?")
 
 
 def test_a_stopped_answer_keeps_its_words_and_a_silent_one_gives_the_question_back(events, clip):
-    started = events.begin(Conversation(), False, clip, (), [], "What sound is this?")[0]
+    started = events.begin(Conversation(), 0, False, clip, (), [], "What sound is this?")[0]
     updates = events.answer(started, *GREEDY)
     listening, speaking = next(updates)[0], next(updates)[0]
     updates.close()
     assert events.assistant.wait_until_idle(1)
-    kept = events.settle(speaking, None, (), [], "")
-    assert spoken(kept[2])[-1][0] == "assistant"
-    conversation, busy, messages, audio, question, *_ = events.settle(listening, None, (), [], "")
+    kept = events.settle(speaking, 0, None, (), [], "")
+    assert kept[2][-1]["role"] == "assistant"
+    assert shown(kept[2][-1]).startswith("You")
+    conversation, busy, messages, audio, question, *_ = events.settle(
+        listening, 0, None, (), [], ""
+    )
     assert (conversation, busy, messages) == (Conversation(), False, [])
     assert (audio, question) == (clip, "What sound is this?")
 
 
 def test_closing_the_stream_stops_the_model_within_a_step(clip):
     events = AskEvents(FakeAssistant(words=1000, step_seconds=0.02))
-    started = events.begin(Conversation(), False, clip, (), [], "What sound is this?")[0]
+    started = events.begin(Conversation(), 0, False, clip, (), [], "What sound is this?")[0]
     updates = events.answer(started, 1000, *GREEDY[1:])
     next(updates), next(updates)
     updates.close()
@@ -160,7 +170,7 @@ def test_closing_the_stream_stops_the_model_within_a_step(clip):
 def test_a_bad_upload_is_one_sentence_and_the_next_one_works(events, clip, tmp_path, content, name):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(gr.Error) as caught:
-        events.begin(Conversation(), False, str(tmp_path / name), (), [], "What is this?")
+        events.begin(Conversation(), 0, False, str(tmp_path / name), (), [], "What is this?")
     assert caught.value.message.startswith(name)
     assert "\n" not in caught.value.message
     assert caught.value.print_exception is False
@@ -172,17 +182,30 @@ def test_a_file_name_cannot_put_markup_into_a_message(events, tmp_path):
     bad = tmp_path / "<img src=x onerror=alert(1)>.wav"
     bad.write_bytes(b"text")
     with pytest.raises(gr.Error) as caught:
-        events.begin(Conversation(), False, str(bad), (), [], "What is this?")
+        events.begin(Conversation(), 0, False, str(bad), (), [], "What is this?")
     assert "<img" not in caught.value.message
     assert "&lt;img" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("words", "shown_as"),
+    [
+        ("<img src=x onerror=run()>", "&lt;img src=x onerror=run()>"),
+        ("</p><!-- -->", "&lt;/p>&lt;!-- -->"),
+        ("&lt;b&gt; &#60;", "&amp;lt;b&amp;gt; &amp;#60;"),
+        ("2 < 3, Q&A, a && b", "2 < 3, Q&A, a && b"),
+    ],
+)
+def test_words_that_could_be_markup_are_escaped_and_others_left_alone(words, shown_as):
+    assert conversations.as_text(words) == shown_as
+
+
 @pytest.mark.parametrize("question", ["", "   ", "why " * 100])
 def test_a_question_that_cannot_be_used_is_refused_and_leaves_no_trace(events, clip, question):
-    started = events.begin(Conversation(), False, clip, (), [], question)
+    started = events.begin(Conversation(), 0, False, clip, (), [], question)
     with pytest.raises(gr.Error, match="the question"):
         list(events.answer(started[0], *GREEDY))
-    assert events.settle(started[0], clip, (), [], question)[0] == Conversation()
+    assert events.settle(started[0], 0, clip, (), [], question)[0] == Conversation()
 
 
 def test_a_conversation_holds_a_bounded_amount_of_audio(events, clip, monkeypatch):
@@ -212,13 +235,22 @@ def test_ask_is_enabled_once_there_is_something_to_ask(
 
 
 def test_clear_forgets_everything_but_the_settings(events):
-    cleared = events.clear()
-    assert cleared[:3] == (Conversation(), False, [])
+    cleared = events.clear(4)
+    assert cleared[:4] == (Conversation(number=5), 5, False, [])
+
+
+def test_a_late_word_does_not_bring_a_cleared_conversation_back(events, clip):
+    late, _ = ask(events, Conversation(), clip, "What sound is this?")
+    number = events.clear(0)[1]
+    assert events.settle(late, number, None, (), [], "")[2] == []
+    assert len(events.begin(late, number, False, clip, (), [], "And this?")[0].turns) == 1
+    with pytest.raises(gr.Error, match="no finished answer"):
+        events.retract(late, number, False, 0.0, 0)
 
 
 def test_the_download_holds_the_whole_conversation(events, clip):
     conversation, _ = ask(events, Conversation(), clip, "What sound is this?")
-    download = events.settle(conversation, None, (), [], "")[-1]
+    download = events.settle(conversation, 0, None, (), [], "")[-1]
     saved = json.loads(Path(download.value["path"]).read_text(encoding="utf-8"))
     question, reply = saved["turns"]
     assert question["text"] == "What sound is this?"
@@ -243,32 +275,32 @@ def test_the_right_hand_side_says_how_to_get_the_same_answer(events, clip):
 
 def test_the_chart_and_its_table_come_before_the_first_word(events, clip):
     _, updates = ask(events, Conversation(), clip, "What sound is this?")
-    chart, rows = updates[0][7], updates[0][8]
+    chart, table = updates[0][7], updates[0][8]
     assert chart.visible
-    assert [row[1] for row in rows] == list(events.assistant.encoder_names)
+    assert [row[1] for row in table.value["data"]] == list(events.assistant.encoder_names)
 
 
 def test_a_question_without_a_recording_shows_no_chart(events):
     conversation, updates = ask(events, Conversation(), None, "What can you do?")
     assert conversation.replies
     assert updates[0][7].visible is False
-    assert events.heard(conversation)[0].visible is False
+    assert events.heard(conversation)[0].visible == "hidden"
 
 
 def test_several_windows_put_the_routing_under_the_picture(events, tmp_path):
     clip = str(write_tone(tmp_path / "long.wav", 40.0))
     conversation, updates = ask(events, Conversation(), clip, "Describe the audio.")
-    before, after = events.heard(conversation)[2], updates[-1][9]
-    assert len(after.data) == len(before.data) + len(events.assistant.encoder_names)
+    before, after = traces(events.heard(conversation)[2]), traces(updates[-1][9])
+    assert len(after) == len(before) + len(events.assistant.encoder_names)
 
 
 def test_an_earlier_recording_can_be_looked_at_again(events, clip, tmp_path):
     other = str(write_tone(tmp_path / "other.wav", 3.0))
     first, _ = ask(events, Conversation(), clip, "What sound is this?")
     second, _ = ask(events, first, other, "And this?")
-    picture = events.show(second, 0)[2]
-    assert picture.layout.xaxis2.range == (0, 2)
-    assert events.show(second, 7)[2:] == (None, [])
+    picture = json.loads(events.show(second, 0)[2].value["plot"])
+    assert picture["layout"]["xaxis2"]["range"] == [0, 2]
+    assert events.show(second, 7)[2].value is None
 
 
 def test_routing_choices_are_words_for_people_and_controls_for_the_model():
@@ -284,12 +316,22 @@ def test_routing_choices_are_words_for_people_and_controls_for_the_model():
 
 def test_a_longer_clip_asks_for_more_gpu_time_up_to_a_limit(events, clip, tmp_path):
     def seconds(path):
-        started = events.begin(Conversation(), False, path, (), [], "Why?")[0]
+        started = events.begin(Conversation(), 0, False, path, (), [], "Why?")[0]
         return gpu_seconds(started.turns, Sampling(), None)
 
     long_clip = str(write_tone(tmp_path / "long.wav", 300.0, rate=8000))
     assert 0 < seconds(clip) < seconds(long_clip) < MAX_SECONDS
     assert gpu_seconds((), Sampling(max_new_tokens=1000)) <= MAX_SECONDS
+
+
+def test_what_a_lent_gpu_is_given_and_gives_back_can_be_pickled(events, clip):
+    conversation, _ = ask(events, Conversation(), clip, "Why?", (50, 0.7, 0.8, 3, "dense"))
+    _, sampling, control = events.assistant.seen[-1]
+    sent = pickle.loads(pickle.dumps((conversation.turns, sampling, control)))
+    assert sent[1:] == (sampling, control)
+    assert sent[0][0].recordings[0].content_hash == conversation.recordings[0].content_hash
+    answer = conversation.replies[-1].answer
+    assert pickle.loads(pickle.dumps(answer)).text == answer.text
 
 
 def test_examples_are_read_from_their_list_and_missing_files_left_out(tmp_path):

@@ -1,6 +1,7 @@
 """The Ask tab: its layout, and which handler each control calls."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,10 +20,11 @@ from ui.ask_parts import (
     build_settings,
     build_sources,
 )
-from ui.conversation import MAX_SECONDS, Conversation
+from ui.conversation import Conversation
 from ui.examples import FOLDER, Example, copy_examples, read_examples
 from ui.panel import Panel, build_panel
 
+KEPT_SECONDS = 3600  # a visitor's recordings, after their last use
 MODEL = "model"  # every call of the model waits in this one queue
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -58,10 +60,10 @@ def build_ask_tab(assistant: Assistant, examples_folder: Path = FOLDER) -> None:
     """
     events = AskEvents(assistant)
     states = States(
-        gr.State(Conversation(), time_to_live=MAX_SECONDS),
+        gr.State(Conversation(), time_to_live=KEPT_SECONDS),
         gr.State(0),
         gr.State(False),
-        gr.State((), time_to_live=MAX_SECONDS),
+        gr.State((), time_to_live=KEPT_SECONDS),
     )
     examples = read_examples(examples_folder)
     with gr.Row(elem_id="ask-columns"):
@@ -135,37 +137,42 @@ def _wire_answer(page: Page, events: AskEvents, start: Dependency) -> Dependency
         concurrency_limit=1,
         **QUIET,
     )  # fmt: skip
-    _settle(page, events, answer.success)
+    _settle(page, events, answer.success)  # `then` alone is not called after a failure
     _settle(page, events, answer.failure)
     return answer
 
 
 def _settle(page: Page, events: AskEvents, listen: Callable[..., Any], **settings: Any) -> None:
     states, inputs = page.states, page.inputs
-    listen(
+    settled = listen(
         events.settle,
         [states.conversation, states.number, *inputs],
         [
             states.conversation, states.busy, page.chat, inputs.audio, inputs.question,
-            *page.buttons,
+            *page.buttons[1:],
         ],
         queue=False,
         **QUIET,
         **settings,
     )  # fmt: skip
+    _check_ready(page, events, settled.then)
 
 
-def _wire_inputs(page: Page, events: AskEvents) -> None:
-    inputs = page.inputs
-    gr.on(
-        [inputs.audio.change, inputs.attached.change, inputs.question.change],
+def _check_ready(page: Page, events: AskEvents, listen: Callable[..., Any]) -> None:
+    listen(
         events.ready,
-        [page.states.busy, *inputs],
+        [page.states.busy, *page.inputs],
         [page.buttons.ask, page.attach],
         queue=False,
         trigger_mode="always_last",
         **QUIET,
     )
+
+
+def _wire_inputs(page: Page, events: AskEvents) -> None:
+    inputs = page.inputs
+    filled = [inputs.audio.change, inputs.attached.change, inputs.question.change]
+    _check_ready(page, events, partial(gr.on, filled))
     page.attach.click(
         events.attach, [inputs.audio, inputs.pending, inputs.attached], [*inputs], queue=False,
         **QUIET,

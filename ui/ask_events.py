@@ -136,13 +136,11 @@ class AskEvents:
         conversation = conversation.current(number)
         settled = conversation.settled()
         lost = conversation.turns[len(settled.turns) :]
-        question = given.question or (lost[0].text if lost else "")
-        audio = given.audio or _first_path(lost)
-        ready = bool(audio or given.attached or question.strip())
+        question = lost[0].text if lost and not given.question else gr.skip()
+        audio = gr.skip() if given.audio else _first_path(lost) or gr.skip()
         export = self._export(settled) if settled.replies else None
         return (
             settled, False, settled.messages(), audio, question,
-            gr.Button(interactive=ready),
             gr.Button(interactive=False),
             gr.Button(interactive=bool(settled.replies)),
             gr.DownloadButton(value=export, interactive=export is not None),
@@ -153,10 +151,10 @@ class AskEvents:
         off = gr.Button(interactive=False)
         download = gr.DownloadButton(value=None, interactive=False)
         hidden = gr.Column(visible="hidden")
-        return (
-            Conversation(number=number + 1), number + 1, False, [], *empty_inputs(), off, off, off, download,
-            self.idle_facts, hidden,
-        )  # fmt: skip
+        start = Conversation(number=number + 1)
+        buttons = Buttons(off, off, off, download)
+        emptied = empty_inputs()
+        return start, start.number, False, [], *emptied, *buttons, self.idle_facts, hidden
 
     def attach(self, audio: str | None, pending: tuple[str, ...], attached: list[str]) -> Inputs:
         """Keep the current recording for the question and make room for another."""

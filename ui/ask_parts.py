@@ -37,6 +37,7 @@ def build_chat(limits: AudioLimits) -> gr.Chatbot:
     allowed = f"up to {limits.max_seconds / 60:g} minutes and {limits.max_bytes / 1e6:g} MB"
     return gr.Chatbot(
         label="Conversation",
+        show_label=False,  # it would lie over the first words
         height=400,
         elem_id="chat",
         buttons=["copy", "copy_all"],  # no share button: it would publish the conversation

@@ -82,19 +82,24 @@ def recording_choice(conversation: Conversation) -> gr.Dropdown:
 
 
 def routing_values(conversation: Conversation, recording: int) -> Routing:
-    """Both routers' probabilities for one recording, counted from 0, in the last reply."""
+    """Both routers' probabilities for one recording, counted from 0, in the last reply.
+
+    Values come as updates: the page patches what a stream sent last, and would empty bare ones.
+    """
     windows = _windows(conversation, recording)
     rows = routing_rows(windows)
-    return Routing(gr.Plot(router_chart(windows) if rows else None, visible=bool(rows)), rows)
+    chart = gr.Plot(router_chart(windows) if rows else None, visible=bool(rows))
+    return Routing(chart, gr.Dataframe(rows))
 
 
 def picture_values(conversation: Conversation, recording: int) -> Picture:
     """Waveform and spectrogram of one recording, and the routing over its windows if known."""
     recordings = conversation.recordings
     if not 0 <= recording < len(recordings):
-        return Picture(None, [])
+        return Picture(gr.Plot(None), gr.Dataframe([]))
     heard = hear(recordings[recording].at(SAMPLE_RATE))
-    return Picture(heard_figure(heard, _windows(conversation, recording)), heard_rows(heard))
+    figure = heard_figure(heard, _windows(conversation, recording))
+    return Picture(gr.Plot(figure), gr.Dataframe(heard_rows(heard)))
 
 
 def _windows(conversation: Conversation, recording: int) -> list[dict[str, Any]]:

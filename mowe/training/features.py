@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
@@ -25,6 +26,7 @@ from mowe.routing import RoutingControl
 from mowe.training.manifest import Example
 
 _FILL_SECONDS = 60.0  # audio per encoder call while filling
+_FRAME_STEP = 64  # frames; few different shapes spare the CPU kernels a rebuild at every step
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class FeatureStore:
         frames = [self._one(kind, example) for example in examples]
         counts = torch.tensor([len(one) for one in frames])
         padded = pad_sequence(frames, batch_first=True).to(self.model.device)
+        padded = F.pad(padded, (0, 0, 0, -padded.shape[1] % _FRAME_STEP))
         mask = torch.arange(padded.shape[1]) < counts[:, None]
         return EncodedAudio(padded, mask.to(self.model.device))
 
