@@ -62,9 +62,9 @@ CORPUS_ARGS ?= --help
 corpus: $(RUNTIME)  ## build training data: make corpus CORPUS_ARGS="..."
 	$(RUN) -m mowe.training.corpus $(CORPUS_ARGS)
 
-eval:  ## what can be evaluated today
-	@echo "No benchmark runner yet. What exists: 'make bench' (speed and memory) and the held-out"
-	@echo "scores that training writes to its run folder; docs/LOG.md has the numbers."
+EVAL_ARGS ?= --manifest corpus/manifest.jsonl --out results/mini.json
+eval: $(RUNTIME) $(WEIGHTS)  ## score the shipped checkpoint on held-out lines of a built corpus
+	$(RUN) -m mowe.evaluation $(EVAL_ARGS)
 
 bench: $(RUNTIME) $(WEIGHTS)  ## speed and memory, with and without the mixture, beside a cascade
 	@$(MAKE) $(BENCH) || echo "the cascade cannot be installed here and is left out"

@@ -5,6 +5,8 @@ Settings come from the environment: `MOWE_MODEL` (a preset, checkpoint folder or
 """
 
 import os
+import signal
+import sys
 
 import ui  # first: a Space that lends GPUs prepares itself before torch is used
 from mowe.assistant import DEFAULT_CHECKPOINT, load_assistant
@@ -13,6 +15,7 @@ from mowe.assistant import DEFAULT_CHECKPOINT, load_assistant
 def main() -> None:
     """Serve until interrupted."""
     ui.use_private_temp_dir()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # leave as on Ctrl-C: files are removed
     assistant = load_assistant(os.environ.get("MOWE_MODEL") or DEFAULT_CHECKPOINT)
     app = ui.build_app(assistant)
     app.launch(**ui.launch_settings(assistant.limits.max_bytes))

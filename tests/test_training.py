@@ -123,7 +123,7 @@ def test_stored_features_equal_computed_ones(corpus):
         alone = run.store.features(examples[1:2], dense)
     assert torch.equal(first.base.frames, second.base.frames)
     count = int(alone.base.mask.sum())
-    assert torch.equal(first.base.frames[1, :count], alone.base.frames[0])
+    assert torch.equal(first.base.frames[1, :count], alone.base.frames[0, :count])
     run.store.fill(examples, weak=True)
     with torch.no_grad():
         filled = run.model.adapt(run.store.features(examples, dense))
@@ -210,3 +210,12 @@ def test_settings_that_do_not_fit_are_refused(corpus, tmp_path):
     path.write_text('{"manifest": "m", "output": "o", "stepz": 3}')
     with pytest.raises(ConfigError, match="stepz"):
         read_training_config(path)
+
+
+def test_features_asked_for_under_autocast_are_stored_in_full_precision(corpus):
+    run = build_run(settings(corpus))
+    examples = read_manifest(corpus)[:1]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        under = run.store.base(examples).frames
+    shutil.rmtree(corpus.parent / "features")
+    assert torch.equal(under, run.store.base(examples).frames)

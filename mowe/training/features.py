@@ -98,13 +98,11 @@ class FeatureStore:
     @torch.inference_mode()
     def _compute(self, kind: str, examples: Sequence[Example]) -> None:
         encoder = self.model.base_encoder if kind == "base" else self.model.pool[int(kind)]
-        audio = self._audio(examples, encoder.sample_rate)
-        if kind == "base":
-            encoded = self.model.encode_base(audio)
-        else:
-            rows = torch.arange(len(examples), device=self.model.device)
-            found = self.model.encode_weak(int(kind), audio, rows)
-            encoded = EncodedAudio(found.frames, found.mask)
+        # A step asks under autocast; what is stored must not depend on who asked first.
+        with torch.autocast(self.model.device.type, enabled=False):
+            audio = self._audio(examples, encoder.sample_rate)
+            (rate,) = audio.waveforms
+            encoded = encoder(audio.waveforms[rate], audio.lengths[rate])
         for example, frames, mask in zip(examples, *encoded, strict=True):
             _write(self._path(kind, example), frames[mask].to(torch.float16).cpu().numpy())
 

@@ -132,7 +132,8 @@ def mix(run: Run, progress: Progress) -> None:
     """The paper's stage: next-token loss on the assistant's words plus the routing loss."""
     config = run.config
     groups_by_task = limited(run.groups, config.examples_per_task, config.seed)
-    run.store.fill([one for group in groups_by_task.values() for one in group], weak=True)
+    seen = [one for group in groups_by_task.values() for one in group]
+    run.store.fill([*seen, *run.dev], weak=True)
     lora = [one for name, one in run.model.named_parameters() if ".lora_" in name]
     rooms = [run.model.router, run.model.fusion, run.model.adapter]
     own = [one for room in rooms if room is not None for one in room.parameters()]
