@@ -95,8 +95,8 @@ class AlignedAdapter(nn.Module):
 
     A token is `(1 - p_blank) * expected embedding + p_blank * learned vector + residual`: the
     expected embedding mixes the language model's own (frozen) embeddings of the text pieces by
-    their probability, and the residual is a zero-initialised path from the fused features. Piece and
-    blank probabilities can be trained by CTC on transcripts (decision 0007).
+    their probability, and the residual is a zero-initialised path from the fused features. CTC can
+    train piece and blank probabilities on transcripts (decision 0007).
     """
 
     def __init__(self, fused_dim: int, llm_dim: int, config: AdapterConfig) -> None:

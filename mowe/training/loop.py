@@ -133,7 +133,8 @@ def mix(run: Run, progress: Progress) -> None:
     config = run.config
     groups_by_task = limited(run.groups, config.examples_per_task, config.seed)
     seen = [one for group in groups_by_task.values() for one in group]
-    run.store.fill([*seen, *run.dev], weak=True)
+    # Past the dense steps few encoders are chosen: what those need is computed when it is needed.
+    run.store.fill([*seen, *run.dev], weak=progress.step < config.dense_steps)
     lora = [one for name, one in run.model.named_parameters() if ".lora_" in name]
     rooms = [run.model.router, run.model.fusion, run.model.adapter]
     own = [one for room in rooms if room is not None for one in room.parameters()]
