@@ -256,7 +256,7 @@ class LanguageModel(nn.Module):
             stop: Set it to end early.
         """
         embedded = self.embed(prompt.ids.to(self.embedding.weight.device)[None], audio)
-        stop = stop or threading.Event()
+        stop, ended = stop or threading.Event(), threading.Event()
         streamer = transformers.TextIteratorStreamer(
             self.tokenizer, skip_prompt=False, skip_special_tokens=True
         )
@@ -268,11 +268,11 @@ class LanguageModel(nn.Module):
             "do_sample": temperature > 0,
             "pad_token_id": self.tokenizer.eos_token_id,
             "eos_token_id": self.tokenizer.eos_token_id,
-            "stopping_criteria": transformers.StoppingCriteriaList([_StopWhenSet(stop)]),
+            "stopping_criteria": transformers.StoppingCriteriaList([_StopWhenSet(stop, ended)]),
             "streamer": streamer,
             **sampling,
         }
-        yield from _run(self.model, settings, streamer, stop, seed)
+        yield from _run(self.model, settings, streamer, ended, seed)
 
 
 def _pad(rows: Sequence[Tensor], value: int) -> Tensor:
@@ -282,23 +282,25 @@ def _pad(rows: Sequence[Tensor], value: int) -> Tensor:
 
 
 class _StopWhenSet(transformers.StoppingCriteria):
-    """Ends generation once an event is set."""
+    """Ends generation once any of its events is set."""
 
-    def __init__(self, event: threading.Event) -> None:
-        self.event = event
+    def __init__(self, *events: threading.Event) -> None:
+        self.events = events
 
     def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
-        return torch.full((len(input_ids),), self.event.is_set(), device=input_ids.device)
+        return torch.full(
+            (len(input_ids),), any(one.is_set() for one in self.events), device=input_ids.device
+        )
 
 
 def _run(
     model: Any,
     settings: dict[str, Any],
     streamer: transformers.TextIteratorStreamer,
-    stop: threading.Event,
+    ended: threading.Event,
     seed: int,
 ) -> Iterator[str]:
-    """Decode in a thread; pass on its text and its failure."""
+    """Decode in a thread, pass on its text and its failure, and end it when nobody listens."""
     failure: list[BaseException] = []
 
     def decode() -> None:
@@ -315,7 +317,7 @@ def _run(
     try:
         yield from (piece for piece in streamer if piece)
     finally:
-        stop.set()
+        ended.set()
         thread.join()
     if failure:
         raise failure[0]

@@ -131,14 +131,6 @@ def test_stored_features_equal_computed_ones(corpus):
     assert torch.allclose(filled.tokens, before.tokens, atol=1e-3)
 
 
-def test_two_half_batches_equal_one_batch(corpus):
-    """Accumulation over two batches gives the gradient of their mean."""
-    one = read_trained(train(settings(corpus, accumulate=2, align_steps=0, steps=1)))
-    shutil.rmtree(corpus.parent / "run")
-    two = read_trained(train(settings(corpus, accumulate=1, align_steps=0, steps=1)))
-    assert any(not torch.equal(one[name], two[name]) for name in one)
-
-
 def test_ctc_loss_falls_when_the_transcript_is_learnt(corpus):
     run = build_run(settings(corpus))
     base = run.store.base(read_manifest(corpus)[:1])
