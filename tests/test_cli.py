@@ -511,7 +511,15 @@ def test_the_program_answers_with_a_real_model(clip, broken, tmp_path):
 
 def test_ctrl_c_ends_the_program_without_a_traceback(tmp_path):
     long = write_clip(tmp_path / "long.wav", seconds=60)
-    process = program("route", *[long] * 100, "--model", "tiny-random", "--json")
+    # A shell starts background jobs deaf to Ctrl-C, and children inherit it: undo that here.
+    process = program(
+        "route",
+        *[long] * 100,
+        "--model",
+        "tiny-random",
+        "--json",
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     process.stdout.readline()  # the first answer has arrived, others are being made
     process.send_signal(signal.SIGINT)
     started = time.monotonic()

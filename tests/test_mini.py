@@ -1,0 +1,59 @@
+"""The shipped checkpoint on the shipped clips: real parts, real sounds, the command line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mowe.assistant import SHIPPED, Assistant, load_assistant
+from mowe.audio import load_audio
+from mowe.evaluation.scores import same_words, word_error_rate
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "assets" / "examples"
+
+
+@pytest.fixture(scope="module")
+def mini() -> Assistant:
+    return load_assistant("mini", device="cpu")
+
+
+def test_the_answers_to_the_shipped_clips_are_right_more_often_than_not(mini):
+    examples = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
+    right = []
+    for example in examples:
+        recording = load_audio(EXAMPLES / example["file"])
+        answer = mini.ask([recording], example["question"]).text
+        if "Transcribe" in example["question"]:
+            good = word_error_rate([example["expected"]], [answer]) <= 0.2
+        else:
+            good = same_words(example["expected"], answer)
+        right.append(good)
+    assert sum(right) > len(examples) / 2, list(zip(examples, right, strict=True))
+
+
+def test_every_shipped_file_stays_below_16_mb_and_all_below_30():
+    sizes = [path.stat().st_size for path in SHIPPED["mini"].iterdir()]
+    assert max(sizes) < 16e6
+    assert sum(sizes) < 30e6
+
+
+def test_the_command_line_prints_the_spoken_words_and_the_routing():
+    clip = EXAMPLES / "speech-prompt.flac"
+    command = [sys.executable, "-m", "mowe", "ask", str(clip), "-q", "Transcribe the speech."]
+    done = subprocess.run(
+        [*command, "--json"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    (line,) = done.stdout.splitlines()
+    answer = json.loads(line)
+    said = (
+        "Your call is now first in line and will be answered by the next available representative."
+    )
+    assert word_error_rate([said], [answer["text"]]) <= 0.2
+    (window,) = answer["windows"]
+    assert (window["start"], round(window["end"], 1)) == (0.0, 5.4)
+    assert len(window["chosen"]) in (1, 2)
+    for router in ("independent", "dependent"):
+        assert sum(window[router].values()) == pytest.approx(1.0, abs=1e-3)
