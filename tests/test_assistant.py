@@ -1,5 +1,6 @@
 """Conversations, windows and streams, on the random mixture."""
 
+import itertools
 import json
 import threading
 
@@ -37,9 +38,7 @@ def test_the_first_answer_brings_the_routing_and_the_last_one_is_finished(assist
     assert answers[0].text == ""
     assert answers[0].windows
     assert [one.finished for one in answers] == [False] * (len(answers) - 1) + [True]
-    assert all(
-        later.text.startswith(one.text) for one, later in zip(answers, answers[1:], strict=False)
-    )
+    assert all(later.text.startswith(one.text) for one, later in itertools.pairwise(answers))
 
 
 def test_probabilities_sum_to_one_and_the_chosen_lead(assistant):
