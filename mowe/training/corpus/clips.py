@@ -10,10 +10,22 @@ import numpy as np
 from mowe.training.corpus.download import CorpusError, Package, unpack
 
 SPLITS = ("train", "dev")
+SIZES = ("small", "full")
 SPEECH_RATE = 16_000  # Hz; speech clips are stored at this rate
 SOUND_RATE = 44_100  # Hz; the sound-effects encoder wants the whole band
 
 Waveform = tuple[np.ndarray, int]  # ((samples,) or (samples, channels) float32, rate in Hz)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """Questions about a clip whose answers follow from how the clip was made or from its labels."""
+
+    task: str
+    turns: tuple[tuple[str, str], ...]  # (question, answer), in the order they are asked
+    label: str  # the last answer in one word or number: what is balanced and scored
+    accept: tuple[str, ...] = ()  # other last answers that are right, in full
+    options: tuple[str, ...] = ()  # every label the question can have, where it is closed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +45,14 @@ class Clip:
     gender: str = ""  # "man" or "woman", only where it is known
     language: str = ""  # English name of the language
     text: str = ""  # what is said
+    english: str = ""  # what is said, in English, where the language is another
+    emotion: str = ""  # how it is acted, as in wording.EMOTIONS
     label: str = ""  # what is heard, as in wording.SOUNDS
     sample_rate: int = SPEECH_RATE  # Hz, of the stored file
     crops: tuple[tuple[float, float], ...] = ()  # (start, end) in s, further lines of one file
     licence: str = ""  # where it is not the source's
     notes: Mapping[str, str] = field(default_factory=dict)
+    asks: tuple[Ask, ...] = ()  # further lines of this clip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +61,15 @@ class Settings:
 
     fsdd: Path | None = None  # Free Spoken Digit Dataset, layout of its release
     esc10: Path | None = None  # ESC-10, layout of its release
+    ravdess: Path | None = None  # RAVDESS speech, layout of its release
+    size: str = "full"  # one of SIZES
     flite: str = "flite"  # command
     hibari: str = "hibari"  # command
+    festival: str = "text2wave"  # command
+    piper: str = "piper"  # command
+    kokoro: str = ""  # a Python that has kokoro-onnx
+    espeak: str = "espeak-ng"  # command
+    fluidsynth: str = "fluidsynth"  # command
 
 
 @dataclass(frozen=True)
