@@ -13,7 +13,7 @@ from typing import Any
 from mowe.errors import ConfigError
 
 ROUTERS = ("both", "dependent", "independent", "none")
-ADAPTERS = ("stack", "conv", "aligned")
+ADAPTERS = ("stack", "conv", "aligned", "reading")
 SMOOTHINGS = ("as-printed", "uniform", "off")
 
 
@@ -78,9 +78,10 @@ class AdapterConfig:
     kind: str = "stack"  # one of ADAPTERS
     frames_per_token: int = 15  # base frames joined into one audio token, 1 to 100
     hidden_dim: int = 2048  # units of the hidden layer
-    residual_dim: int = 256  # hidden units of the fused residual; `aligned` only
-    dropout: float = 0.1  # of the stacked frames while training, 0 to 1; `aligned` only
-    vocabulary_size: int = 0  # `aligned` only: text pieces the alignment knows; 0 before training
+    residual_dim: int = 256  # units of the path at a fixed rate; `reading` only
+    layers: int = 2  # of the reader at 25 Hz, and again at 12.5 Hz; `reading` only
+    dropout: float = 0.1  # of the reader while training, 0 to 1; `reading` only
+    vocabulary_size: int = 0  # text pieces the reader knows; 0 before training; `reading` only
 
     def __post_init__(self) -> None:
         _require(self.kind in ADAPTERS, f"adapter must be one of {ADAPTERS}, found {self.kind!r}")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mowe.adapter import AlignedAdapter, build_adapter
+from mowe.adapter import AlignedAdapter, AudioTokens, Reading, ReadingAdapter, build_adapter
 from mowe.config import EncoderConfig, MoWEConfig
 from mowe.encoders import AudioEncoder, EncodedAudio, build_encoder
 from mowe.fusion import Fusion, WeakFeatures
@@ -41,6 +41,7 @@ class Heard(NamedTuple):
     routing: Routing
     pooled: Tensor  # (batch, base_dim) float32, mean of the base frames
     seconds: dict[str, float]  # wall time of `base_encoder`, `weak_encoders`, `adapter`
+    reading: Reading | None = None  # what a reading adapter read
 
     def audio_tokens(self) -> list[Tensor]:
         """The real tokens of each example, `(audio_tokens, llm_dim)`."""
@@ -137,8 +138,8 @@ class MoWEModel(nn.Module):
         return self
 
     def attach_pieces(self) -> None:
-        """Give an aligned adapter the language model's embeddings of its text pieces."""
-        if isinstance(self.adapter, AlignedAdapter):
+        """Give a reading adapter the language model's embeddings of its text pieces."""
+        if isinstance(self.adapter, AlignedAdapter | ReadingAdapter):
             self.adapter.attach(self.language_model.embedding.weight)
 
     def trained_state(self) -> dict[str, Tensor]:
@@ -215,13 +216,23 @@ class MoWEModel(nn.Module):
 
     def adapt(self, features: Features) -> Heard:
         """Encoder features to audio tokens."""
-        tokens, mask = self.adapter(self.fuse(features), features.base.mask)
+        audio: AudioTokens = self.adapter(self.fuse(features), features.base.mask)
         pooled = pool_frames(features.base.frames, features.base.mask)
-        return Heard(tokens, mask, features.routing, pooled, {})
+        return Heard(audio.tokens, audio.mask, features.routing, pooled, {}, audio.reading)
 
-    def forward(self, heard: Heard, prompts: Sequence[Prompt]) -> Losses:
-        """Next-token loss plus the weighted routing loss (paper: factor 0.1 on L_MoWE)."""
-        next_token = self.language_model.loss(prompts, heard.audio_tokens())
+    def forward(
+        self, heard: Heard, prompts: Sequence[Prompt], silent: Sequence[Prompt] = ()
+    ) -> Losses:
+        """Next-token loss plus the weighted routing loss (paper: factor 0.1 on L_MoWE).
+
+        Args:
+            heard: Recordings as audio tokens.
+            prompts: One per recording.
+            silent: Further prompts, without a recording.
+        """
+        nothing = heard.tokens.new_zeros(0, heard.tokens.shape[-1])
+        audio = [*heard.audio_tokens(), *(nothing for _ in silent)]
+        next_token = self.language_model.loss([*prompts, *silent], audio)
         if self.router is None:
             return Losses(next_token, next_token, None)
         routing = routing_loss(heard.routing)

@@ -130,7 +130,7 @@ MINI = MoWEConfig(
     ),
     weak_dim=128,
     routing=RoutingConfig(hidden_dim=0),
-    adapter=AdapterConfig(kind="aligned", frames_per_token=8, hidden_dim=768, residual_dim=256),
+    adapter=AdapterConfig(kind="reading", frames_per_token=25, hidden_dim=384, residual_dim=192),
     language_model=LanguageModelConfig(
         source="package:smollm2-135m-instruct",
         architecture=SMOLLM2_135M,

@@ -44,7 +44,7 @@ def test_save_and_load_gives_equal_logits(model, tmp_path):
 
 
 def test_an_aligned_adapter_keeps_its_pieces(tmp_path):
-    aligned = AdapterConfig(kind="aligned", frames_per_token=8, hidden_dim=16, vocabulary_size=9)
+    aligned = AdapterConfig(kind="reading", frames_per_token=25, hidden_dim=16, vocabulary_size=9)
     model = MoWE.from_config(replace(TINY_RANDOM, adapter=aligned), dtype=torch.float32)
     model.adapter.piece_ids.copy_(torch.arange(40, 49))
     model.attach_pieces()

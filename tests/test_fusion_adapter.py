@@ -1,9 +1,16 @@
-"""Time alignment, concatenation and the three adapters."""
+"""Time alignment, concatenation and the adapters."""
 
 import pytest
 import torch
 
-from mowe.adapter import build_adapter, stack_frames, token_mask
+from mowe.adapter import (
+    Reading,
+    ReadingAdapter,
+    build_adapter,
+    ignore_columns,
+    stack_frames,
+    token_mask,
+)
 from mowe.config import AdapterConfig
 from mowe.fusion import Fusion, WeakFeatures, align_frames
 
@@ -59,7 +66,7 @@ def test_fusion_refuses_weights_of_another_pool():
 
 def test_thirty_seconds_are_a_hundred_tokens_at_the_default():
     adapter = build_adapter(AdapterConfig(hidden_dim=8), 4, 6)
-    tokens, mask = adapter(torch.randn(1, 1500, 4), torch.ones(1, 1500, dtype=torch.bool))
+    tokens, mask, _ = adapter(torch.randn(1, 1500, 4), torch.ones(1, 1500, dtype=torch.bool))
     assert tokens.shape == (1, 100, 6)
     assert mask.all()
 
@@ -70,17 +77,12 @@ def test_stacking_by_hand():
     assert token_mask(torch.tensor([[1, 1, 1, 1, 0]]).bool(), 2).tolist() == [[True, True, False]]
 
 
-@pytest.mark.parametrize("kind", ["stack", "conv", "aligned"])
+@pytest.mark.parametrize("kind", ["stack", "conv"])
 @pytest.mark.parametrize("frames_per_token", [1, 7, 8, 15])
 def test_tokens_do_not_depend_on_padding_or_batch_mates(kind, frames_per_token):
     torch.manual_seed(0)
-    config = AdapterConfig(
-        kind=kind, frames_per_token=frames_per_token, hidden_dim=12, vocabulary_size=5
-    )
+    config = AdapterConfig(kind=kind, frames_per_token=frames_per_token, hidden_dim=12)
     adapter = build_adapter(config, 6, 10).eval()
-    if kind == "aligned":
-        adapter.attach(torch.randn(20, 10))
-        torch.nn.init.normal_(adapter.residual[2].weight)
     frames, mask = torch.randn(2, 150, 6), torch.ones(2, 150, dtype=torch.bool)
     mask[1, 77:] = False
     together, alone = adapter(frames, mask), adapter(frames[1:, :77], mask[1:, :77])
@@ -91,23 +93,73 @@ def test_tokens_do_not_depend_on_padding_or_batch_mates(kind, frames_per_token):
     assert together.tokens[1, count:].abs().sum() == 0
 
 
-def test_the_aligned_adapter_speaks_in_the_language_models_embeddings():
+def reader(vocabulary: int = 5, **changed) -> ReadingAdapter:
     torch.manual_seed(0)
-    config = AdapterConfig(kind="aligned", frames_per_token=2, hidden_dim=8, vocabulary_size=3)
-    adapter = build_adapter(config, 4, 6).eval()
-    adapter.piece_ids.copy_(torch.tensor([2, 5, 7]))
-    embeddings = torch.randn(9, 6)
+    fields = {"frames_per_token": 25, "hidden_dim": 12, "residual_dim": 8, "layers": 1}
+    config = AdapterConfig(kind="reading", vocabulary_size=vocabulary, **fields | changed)
+    adapter = build_adapter(config, 6, 10).eval()
+    adapter.piece_ids.copy_(torch.arange(vocabulary) + 2)
+    adapter.attach(torch.randn(20, 10))
+    return adapter
+
+
+@pytest.mark.parametrize("length", [1, 25, 77, 150])
+def test_what_is_read_does_not_depend_on_padding_or_batch_mates(length):
+    adapter = reader()
+    adapter.gate.bias.data.fill_(-9.0)  # speaks all the time
+    torch.nn.init.normal_(adapter.residual.weight)
+    frames, mask = torch.randn(2, 150, 6), torch.ones(2, 150, dtype=torch.bool)
+    mask[1, length:] = False
+    frames[1, length:] = 100.0  # would be seen if it leaked
+    together, alone = adapter(frames, mask), adapter(frames[1:, :length], mask[1:, :length])
+    assert alone.mask[0].sum() > -(-length // 25) + 1  # sounds, the opening, and words
+    kept = together.tokens[1][together.mask[1]]
+    assert torch.allclose(kept, alone.tokens[0][alone.mask[0]], atol=1e-4)
+
+
+def test_the_greedy_reading_by_hand():
+    # frames say: a, a again, blank, a, b, padding
+    pieces = torch.tensor([[[9.0, 0], [9, 0], [9, 0], [9, 0], [0, 9], [0, 9]]])
+    blank = torch.tensor([[-9.0, -9, 9, -9, -9, -9]])
+    mask = torch.tensor([[1, 1, 1, 1, 1, 0]]).bool()
+    best, said = Reading(pieces, blank, torch.zeros(1, 6, 3), mask).best()
+    assert said.tolist() == [[True, False, False, True, True, False]]
+    assert best[said].tolist() == [0, 0, 1]
+
+
+def test_words_are_spoken_in_the_language_models_embeddings():
+    adapter = reader(vocabulary=3)
+    embeddings = torch.randn(9, 10)
     adapter.attach(embeddings)
     adapter.gate.bias.data.fill_(-50.0)  # never blank
     adapter.piece_bias.data = torch.tensor([0.0, 500.0, 0.0])  # always the second piece
-    tokens, _ = adapter(torch.randn(1, 4, 4), torch.ones(1, 4, dtype=torch.bool))
-    assert torch.allclose(tokens[0], embeddings[5].expand(2, -1), atol=1e-4)
+    audio = adapter(torch.randn(1, 50, 6), torch.ones(1, 50, dtype=torch.bool))
+    assert audio.tokens.shape == (1, 2 + 1 + 1, 10)  # two sounds, the opening, one word
+    assert torch.allclose(audio.tokens[0, 3], embeddings[3], atol=1e-4)
+    length = embeddings[2:5].norm(dim=-1).mean()
+    assert torch.allclose(audio.tokens[0, :2].norm(dim=-1), length.expand(2), atol=1e-4)
+
+
+def test_silence_adds_no_words():
+    adapter = reader()
+    adapter.gate.bias.data.fill_(50.0)
+    audio = adapter(torch.randn(2, 100, 6), torch.ones(2, 100, dtype=torch.bool))
+    assert audio.tokens.shape == (2, 4 + 1, 10)
+    assert audio.mask.all()
+
+
+def test_the_reader_starts_deaf_to_weak_features():
+    adapter = reader()
+    ignore_columns(adapter, 4)
+    frames, mask = torch.randn(1, 60, 6), torch.ones(1, 60, dtype=torch.bool)
+    louder = frames.clone()
+    louder[..., 4:] *= 50
+    assert torch.equal(adapter.read(frames, mask).pieces, adapter.read(louder, mask).pieces)
+    assert not torch.equal(adapter.hear(frames, mask).tokens, adapter.hear(louder, mask).tokens)
 
 
 def test_ctc_probabilities_sum_to_one():
-    config = AdapterConfig(kind="aligned", frames_per_token=2, hidden_dim=8, vocabulary_size=3)
-    adapter = build_adapter(config, 4, 6).eval()
-    adapter.attach(torch.randn(9, 6))
-    log = adapter.log_probabilities(torch.randn(2, 5, 4), torch.ones(2, 5, dtype=torch.bool))
-    assert log.shape == (2, 3, 4)
-    assert torch.allclose(log.exp().sum(-1), torch.ones(2, 3), atol=1e-5)
+    reading = reader().read(torch.randn(2, 50, 6), torch.ones(2, 50, dtype=torch.bool))
+    log = reading.log_probabilities()
+    assert log.shape == (2, 13, 6)
+    assert torch.allclose(log.exp().sum(-1), torch.ones(2, 13), atol=1e-5)

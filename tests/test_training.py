@@ -1,5 +1,6 @@
 """Both stages on a random mixture: exact resume, one path with and without stored features."""
 
+import itertools
 import json
 import shutil
 from dataclasses import replace
@@ -10,18 +11,21 @@ import pytest
 import soundfile
 import torch
 
+from mowe.adapter import AudioTokens, Reading
 from mowe.checkpoint import read_trained
 from mowe.config import AdapterConfig, to_dict
 from mowe.errors import ConfigError, ManifestError
 from mowe.language_model import byte_tokenizer
 from mowe.presets import TINY_RANDOM
 from mowe.routing import RoutingControl
-from mowe.training.align import TextPieces, alignment_loss, spoken_form
+from mowe.training import loop
+from mowe.training.align import Naming, TextPieces, alignment_loss, read_aloud, spoken_form
 from mowe.training.config import TrainingConfig, read_training_config
+from mowe.training.features import Sound
 from mowe.training.loop import train
-from mowe.training.manifest import read_manifest
+from mowe.training.manifest import Example, read_manifest
 from mowe.training.run import build_run
-from mowe.training.sampling import epoch_batch, mixed_batch
+from mowe.training.sampling import epoch_batch, mixed_batch, seconds
 
 TASKS = {"transcribe": ["one two", "three", "four five"], "sound": ["A bell.", "Rain.", "A dog."]}
 
@@ -37,7 +41,8 @@ def corpus(tmp_path: Path) -> Path:
             soundfile.write(tmp_path / name, samples.astype(np.float32), 16_000)
             turns = [("user", "<audio> What do you hear?"), ("assistant", answer)]
             messages = [{"role": role, "content": content} for role, content in turns]
-            lines.append({"audio": name, "task": task, "messages": messages, "split": "train"})
+            line = {"audio": name, "task": task, "messages": messages, "split": "train"}
+            lines.append(line | {"label": answer, "duration": 1.0 + 0.1 * number})
     lines.append(lines[0] | {"split": "dev"})
     path = tmp_path / "manifest.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -45,9 +50,11 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def settings(corpus: Path, **changed) -> TrainingConfig:
-    aligned = AdapterConfig(kind="aligned", frames_per_token=4, hidden_dim=16, residual_dim=8)
+    reading = AdapterConfig(
+        kind="reading", frames_per_token=10, hidden_dim=16, residual_dim=8, layers=1
+    )
     mixture = corpus.parent / "mixture.json"
-    mixture.write_text(json.dumps(to_dict(replace(TINY_RANDOM, adapter=aligned))))
+    mixture.write_text(json.dumps(to_dict(replace(TINY_RANDOM, adapter=reading))))
     defaults = {
         "manifest": corpus,
         "output": corpus.parent / "run",
@@ -55,6 +62,11 @@ def settings(corpus: Path, **changed) -> TrainingConfig:
         "preset": str(mixture),
         "align_steps": 4,
         "align_batch": 2,
+        "silent_share": 0.5,
+        "name_batch": 2,
+        "name_tasks": ["sound"],
+        "versions": 2,
+        "bucket": 2,
         "steps": 4,
         "batch": 3,
         "dense_steps": 2,
@@ -74,8 +86,6 @@ class KilledError(Exception):
 def test_a_killed_run_ends_with_the_same_weights_as_one_that_was_not(corpus, monkeypatch, stage):
     whole = read_trained(train(settings(corpus)))
     shutil.rmtree(corpus.parent / "run")
-
-    from mowe.training import loop
 
     really_save = loop.save_progress
 
@@ -124,7 +134,7 @@ def test_stored_features_equal_computed_ones(corpus):
     assert torch.equal(first.base.frames, second.base.frames)
     count = int(alone.base.mask.sum())
     assert torch.equal(first.base.frames[1, :count], alone.base.frames[0, :count])
-    run.store.fill(examples, weak=True)
+    run.store.fill([Sound(example) for example in examples], weak=True)
     with torch.no_grad():
         filled = run.model.adapt(run.store.features(examples, dense))
         before = run.model.adapt(first)
@@ -140,16 +150,65 @@ def test_ctc_loss_falls_when_the_transcript_is_learnt(corpus):
     optimizer = torch.optim.Adam(adapter.parameters(), lr=0.02)
     losses = []
     for _ in range(40):
-        loss = alignment_loss(adapter, frames, base.mask, targets)
+        loss = alignment_loss(adapter.read(frames, base.mask), targets)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.3 * losses[0]
+    assert read_aloud(adapter.read(frames, base.mask), run.pieces) == ["one two"]
+
+
+def test_nothing_said_is_a_lesson_and_no_transcript_is_none():
+    blank = torch.tensor([[0.0, 2.0], [5.0, 5.0]])
+    reading = Reading(torch.zeros(2, 2, 3), blank, torch.zeros(2, 2, 1), torch.ones(2, 2).bool())
+    loss = alignment_loss(reading, [[], None])
+    said_nothing = -torch.nn.functional.logsigmoid(blank[0]).sum()
+    assert loss.item() == pytest.approx(said_nothing.item() / 10, rel=1e-5)
+    assert alignment_loss(reading, [None, None]).item() == 0
+
+
+def test_naming_is_the_mean_cross_entropy_of_the_tasks_own_labels(corpus):
+    examples = [one for one in read_manifest(corpus, split="train") if one.task == "sound"]
+    naming = Naming({"sound": ["A bell.", "A dog.", "Rain."]}, 6)
+    torch.nn.init.zeros_(naming.heads["sound"].weight)
+    naming.heads["sound"].bias.data = torch.tensor([1.0, 0.0, 0.0])
+    tokens = AudioTokens(torch.randn(3, 4, 6), torch.ones(3, 4, dtype=torch.bool))
+    wanted = torch.log_softmax(torch.tensor([1.0, 0.0, 0.0]), 0)
+    assert naming(tokens, examples).item() == pytest.approx(-wanted.mean().item(), rel=1e-5)
+    assert naming.right(tokens, examples) == [True, False, False]
+
+
+def test_a_run_starts_from_another_ones_checkpoint(corpus):
+    first = settings(corpus, steps=0)
+    start = train(first)
+    second = settings(corpus, output=corpus.parent / "second", start=start, align_steps=0)
+    run = build_run(second)
+    for name, tensor in read_trained(start).items():
+        assert torch.equal(run.model.trained_state()[name].cpu(), tensor), name
+    other = replace(TINY_RANDOM, weak_dim=8, adapter=run.model.config.adapter)
+    mixture = corpus.parent / "mixture.json"
+    fields = to_dict(replace(other, adapter=replace(other.adapter, vocabulary_size=0)))
+    mixture.write_text(json.dumps(fields))
+    with pytest.raises(ConfigError, match="holds another mixture"):
+        build_run(second)
+
+
+def test_training_hears_augmented_versions_and_dev_never_does(corpus):
+    config = settings(corpus, versions=3, fixed_version_sources=["synthetic"])
+    examples = read_manifest(corpus, split="train")[:1]
+    assert {loop._versions(config, examples, index)[0] for index in range(30)} == {0, 1, 2}
+    fixed = [replace(examples[0], metadata={"source": "synthetic"})]
+    assert len({loop._versions(config, fixed, index)[0] for index in range(30)}) == 1
+    dev = [replace(examples[0], metadata={"split": "dev"})]
+    assert [sound.version for sound in loop._all_versions(config, dev)] == [0]
+    store = build_run(config).store
+    assert not torch.equal(store.base(examples).frames, store.base(examples, [1]).frames)
+    assert torch.equal(store.base(examples, [1]).frames, store.base(examples, [1]).frames)
 
 
 def test_text_pieces_come_back_as_text():
-    pieces = TextPieces(byte_tokenizer(), 0, ["It's nine o'clock!"])
+    pieces = TextPieces.of_texts(byte_tokenizer(), 0, ["It's nine o'clock!"])
     assert pieces.decode(pieces.encode("It's nine o'clock!")) == "it's nine o'clock"
     assert spoken_form("Well, Joe\u2019s 2 cats.") == " well joe's 2 cats"
 
@@ -161,6 +220,24 @@ def test_batches_are_a_function_of_seed_and_step(corpus):
     assert all(one < 50 for one in mixed_batch(groups, {"b": 0.0}, 20, 0, 0))
     seen = [one for index in range(6) for one in epoch_batch(list(range(12)), 2, 0, index)]
     assert sorted(seen) == list(range(12))
+
+
+def test_batches_of_one_length_still_see_everything_once_a_pass():
+    def line(number: int) -> Example:
+        length = {"duration": float(number % 7 + 1)}
+        return Example(audio=Path(f"{number}"), task="a", messages=(), metadata=length)
+
+    examples = [line(number) for number in range(24)]
+    batches = [epoch_batch(examples, 4, 0, index, bucket=3) for index in range(6)]
+    assert sorted(str(one.audio) for batch in batches for one in batch) == sorted(
+        str(one.audio) for one in examples
+    )
+    for three in (batches[:3], batches[3:]):
+        spans = sorted([min(map(seconds, one)), max(map(seconds, one))] for one in three)
+        assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
+    mixed = [mixed_batch({"a": examples}, {}, 4, 0, index, bucket=3) for index in range(6)]
+    assert all(len(batch) == 4 for batch in mixed)
+    assert mixed[0] == mixed_batch({"a": examples}, {}, 4, 0, 0, bucket=3)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +273,7 @@ def test_a_line_that_is_not_json_is_named(corpus):
 def test_settings_that_do_not_fit_are_refused(corpus, tmp_path):
     with pytest.raises(ConfigError, match="task_weights names"):
         build_run(settings(corpus, task_weights={"singing": 1.0}))
-    with pytest.raises(ConfigError, match="no aligned adapter"):
+    with pytest.raises(ConfigError, match="no reading adapter"):
         build_run(settings(corpus, preset="tiny-random"))
     path = tmp_path / "config.json"
     path.write_text('{"manifest": "m", "output": "o", "stepz": 3}')

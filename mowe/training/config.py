@@ -11,27 +11,35 @@ from mowe.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """One run: an optional alignment stage, then the paper's loss."""
+    """One run: an optional alignment stage, then the paper's loss (docs/TRAINING.md)."""
 
     manifest: Path
     output: Path  # one folder per run: config, metrics, checkpoints
     preset: str = "mini"  # or the path of a mixture in JSON
     features: Path | None = None  # where frozen features are cached; default: output/features
+    start: Path | None = None  # checkpoint folder of an earlier run to begin with
     seed: int = 0
-    align_steps: int = 0  # CTC steps before the paper's loss; 0 skips the stage
-    align_batch: int = 32  # recordings per alignment step
+    versions: int = 1  # cached versions of a training clip: itself, the others augmented
+    fixed_version_sources: tuple[str, ...] = ()  # their clips exist in one version each, by name
+    align_steps: int = 0  # steps before the paper's loss; 0 skips the stage
+    align_batch: int = 32  # recordings read by CTC in an alignment step
     align_rate: float = 1e-3  # peak learning rate of the alignment stage
+    silent_share: float = 0.1  # of `align_batch`: sounds in which nothing is to be read
+    name_batch: int = 0  # recordings whose label is named in an alignment step; needs `name_tasks`
+    name_tasks: tuple[str, ...] = ()  # tasks whose answer is one label of a closed set
     merges: int = 6000  # BPE merges the alignment's text pieces are built from
     steps: int = 1000  # steps with the paper's loss
     batch: int = 16  # recordings per step and process
     examples_per_task: int = 0  # of the mixture stage, drawn by seed; 0 takes all
     accumulate: int = 1  # batches per optimizer step
-    rate: float = 3e-4  # peak learning rate of routers, projections and adapter
+    bucket: int = 8  # batches drawn together and sorted by length; 1 does not sort
+    rate: float = 3e-4  # peak learning rate of projections and adapter
     lora_rate: float = 2e-4  # peak learning rate of LoRA
+    router_rate: float = 1e-3  # peak learning rate of the routers
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     warmup: float = 0.05  # share of the steps
-    dense_steps: int = 200  # steps in which every weak encoder runs, before top_k applies
+    dense_steps: int = 200  # first steps with routing, in which every weak encoder runs
     ctc_weight: float = 0.2  # of the alignment loss kept beside the paper's
     task_weights: Mapping[str, float] = field(default_factory=dict)  # default 1 for every task
     mixed_precision: str = "bf16"  # "bf16" or "no"
@@ -41,7 +49,8 @@ class TrainingConfig:
     save_minutes: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("align_batch", "batch", "accumulate", "log_every"):
+        positive = ("align_batch", "batch", "accumulate", "log_every", "bucket", "versions")
+        for name in positive:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, found {getattr(self, name)}")
         for name in (
@@ -51,11 +60,17 @@ class TrainingConfig:
             "merges",
             "dev_every",
             "save_minutes",
+            "name_batch",
         ):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
         if self.mixed_precision not in ("bf16", "no"):
             raise ConfigError(f"mixed_precision is 'bf16' or 'no', found {self.mixed_precision!r}")
+        if self.name_batch and not self.name_tasks:
+            raise ConfigError("name_batch needs name_tasks, found none")
+        for name in ("fixed_version_sources", "name_tasks"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "start", Path(self.start) if self.start else None)
         object.__setattr__(self, "manifest", Path(self.manifest))
         object.__setattr__(self, "output", Path(self.output))
         features = Path(self.features) if self.features else self.output / "features"

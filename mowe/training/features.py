@@ -3,6 +3,9 @@
 The encoders are frozen and treat every example alike whatever its batch mates, so a clip's features
 never change: a run reads them from disk instead of computing them at every step. A clip is computed
 when it is first asked for; `fill` does it ahead, in batches of similar length.
+
+A clip can be kept in several versions: version 0 is itself, the others are augmented, each by a
+seed of its own, so that training hears rooms, noise and codecs at the price of disk space.
 """
 
 import hashlib
@@ -10,6 +13,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,50 +27,66 @@ from mowe.encoders import EncodedAudio
 from mowe.fusion import WeakFeatures
 from mowe.model import AudioBatch, Features, MoWEModel, make_batch
 from mowe.routing import RoutingControl
+from mowe.training.augment import augment
 from mowe.training.manifest import Example
+from mowe.training.sampling import seconds
 
 _FILL_SECONDS = 60.0  # audio per encoder call while filling
 _FRAME_STEP = 64  # frames; few different shapes spare the CPU kernels a rebuild at every step
 
 
+class Sound(NamedTuple):
+    """A clip in one version."""
+
+    example: Example
+    version: int = 0  # 0 is the clip itself
+
+
 @dataclass(frozen=True)
 class FeatureStore:
-    """Features of clips by content; one folder per encoder, one file per clip."""
+    """Features of clips by content; one folder per encoder, one file per clip and version."""
 
     model: MoWEModel
     folder: Path
 
-    def features(self, examples: Sequence[Example], control: RoutingControl | None) -> Features:
+    def features(
+        self,
+        examples: Sequence[Example],
+        control: RoutingControl | None,
+        versions: Sequence[int] = (),
+    ) -> Features:
         """What `MoWEModel.encode` would give for these clips, read from disk where possible."""
-        base = self._padded("base", examples)
+        sounds = _sounds(examples, versions)
+        base = self._padded("base", sounds)
         routing = self.model.route(base, control)
         weak = {}
         for position, column in enumerate(routing.chosen.T if routing.weights else ()):
             rows = column.nonzero().squeeze(1)
             if len(rows):
-                chosen = [examples[row] for row in rows.tolist()]
+                chosen = [sounds[row] for row in rows.tolist()]
                 frames, mask = self._padded(str(position), chosen)
                 rate = self.model.pool[position].frames_per_second
                 weak[position] = WeakFeatures(rows, frames, mask, rate)
         return Features(base, routing, weak)
 
-    def base(self, examples: Sequence[Example]) -> EncodedAudio:
+    def base(self, examples: Sequence[Example], versions: Sequence[int] = ()) -> EncodedAudio:
         """Base frames of these clips and their mask."""
-        return self._padded("base", examples)
+        return self._padded("base", _sounds(examples, versions))
 
-    def fill(self, examples: Sequence[Example], *, weak: bool) -> None:
-        """Compute what is missing, longest clips first, with a progress bar.
+    def fill(self, sounds: Sequence[Sound], *, weak: bool) -> None:
+        """Compute what is missing, in batches of similar length, with a progress bar.
 
         Raises:
             AudioError: If a recording cannot be used; the message names it.
         """
         kinds = ["base", *(map(str, range(self.model.config.pool_size)) if weak else ())]
-        clips = list({example.clip: example for example in examples}.values())
         for kind in kinds:
-            missing = [clip for clip in clips if not self._path(kind, clip).is_file()]
-            missing.sort(key=_seconds)
-            progress = tqdm(total=len(missing), desc=f"features {self._name(kind)}", mininterval=5)
-            for batch in _batches(missing):
+            missing = {
+                path: sound for sound in sounds if not (path := self._path(kind, sound)).is_file()
+            }
+            waiting = sorted(missing.values(), key=lambda sound: seconds(sound.example))
+            progress = tqdm(total=len(waiting), desc=f"features {self._name(kind)}", mininterval=5)
+            for batch in _batches(waiting):
                 self._compute(kind, batch)
                 progress.update(len(batch))
             progress.close()
@@ -75,64 +95,73 @@ class FeatureStore:
         encoders = self.model.config
         return (encoders.base_encoder if kind == "base" else encoders.weak_encoders[int(kind)]).name
 
-    def _path(self, kind: str, example: Example) -> Path:
+    def _path(self, kind: str, sound: Sound) -> Path:
+        example, version = sound
+        assert example.audio is not None
         file = example.audio.stat()
         key = f"{example.clip}|{file.st_size}|{file.st_mtime_ns}"
+        if version:
+            key += f"|{version}"
         name = hashlib.sha256(key.encode()).hexdigest()[:24]
         return self.folder / self._name(kind) / name[:2] / f"{name}.npy"
 
-    def _padded(self, kind: str, examples: Sequence[Example]) -> EncodedAudio:
-        frames = [self._one(kind, example) for example in examples]
+    def _padded(self, kind: str, sounds: Sequence[Sound]) -> EncodedAudio:
+        frames = [self._one(kind, sound) for sound in sounds]
         counts = torch.tensor([len(one) for one in frames])
         padded = pad_sequence(frames, batch_first=True).to(self.model.device)
         padded = F.pad(padded, (0, 0, 0, -padded.shape[1] % _FRAME_STEP))
         mask = torch.arange(padded.shape[1]) < counts[:, None]
         return EncodedAudio(padded, mask.to(self.model.device))
 
-    def _one(self, kind: str, example: Example) -> Tensor:
-        path = self._path(kind, example)
+    def _one(self, kind: str, sound: Sound) -> Tensor:
+        path = self._path(kind, sound)
         if not path.is_file():
-            self._compute(kind, [example])
+            self._compute(kind, [sound])
         return torch.from_numpy(np.load(path, allow_pickle=False)).float()
 
     @torch.inference_mode()
-    def _compute(self, kind: str, examples: Sequence[Example]) -> None:
+    def _compute(self, kind: str, sounds: Sequence[Sound]) -> None:
         encoder = self.model.base_encoder if kind == "base" else self.model.pool[int(kind)]
         # A step asks under autocast; what is stored must not depend on who asked first.
         with torch.autocast(self.model.device.type, enabled=False):
-            audio = self._audio(examples, encoder.sample_rate)
+            audio = self._audio(sounds, encoder.sample_rate)
             (rate,) = audio.waveforms
             encoded = encoder(audio.waveforms[rate], audio.lengths[rate])
-        for example, frames, mask in zip(examples, *encoded, strict=True):
-            _write(self._path(kind, example), frames[mask].to(torch.float16).cpu().numpy())
+        for sound, frames, mask in zip(sounds, *encoded, strict=True):
+            _write(self._path(kind, sound), frames[mask].to(torch.float16).cpu().numpy())
 
-    def _audio(self, examples: Sequence[Example], rate: int) -> AudioBatch:
-        recordings = []
-        for example in examples:
-            recording = load_audio(example.audio)
-            if example.start or example.end is not None:
-                recording = recording.window(example.start, example.end or recording.seconds)
-            recordings.append({rate: torch.from_numpy(recording.at(rate))})
-        batch, device = make_batch(recordings), self.model.device
+    def _audio(self, sounds: Sequence[Sound], rate: int) -> AudioBatch:
+        batch, device = make_batch([_waveform(sound, rate) for sound in sounds]), self.model.device
         waveforms, lengths = batch.waveforms[rate].to(device), batch.lengths[rate].to(device)
         return AudioBatch({rate: waveforms}, {rate: lengths})
 
 
-def _seconds(example: Example) -> float:
-    if example.end is not None:
-        return example.end - example.start
-    return float(example.metadata.get("duration", 5.0))
+def _sounds(examples: Sequence[Example], versions: Sequence[int]) -> list[Sound]:
+    known = versions or [0] * len(examples)
+    return [Sound(*pair) for pair in zip(examples, known, strict=True)]
 
 
-def _batches(examples: Sequence[Example]) -> list[list[Example]]:
+def _waveform(sound: Sound, rate: int) -> dict[int, Tensor]:
+    example, version = sound
+    assert example.audio is not None
+    recording = load_audio(example.audio)
+    if example.start or example.end is not None:
+        recording = recording.window(example.start, example.end or recording.seconds)
+    samples = recording.at(rate)
+    if version:
+        samples = augment(samples, rate, f"{example.clip}|{version}")
+    return {rate: torch.from_numpy(samples)}
+
+
+def _batches(sounds: Sequence[Sound]) -> list[list[Sound]]:
     """Neighbours in length, at most `_FILL_SECONDS` of audio together."""
-    batches: list[list[Example]] = []
-    for example in examples:
-        seconds = _seconds(example)
-        if batches and seconds * (len(batches[-1]) + 1) <= _FILL_SECONDS:
-            batches[-1].append(example)
+    batches: list[list[Sound]] = []
+    for sound in sounds:
+        length = seconds(sound.example) or 5.0
+        if batches and length * (len(batches[-1]) + 1) <= _FILL_SECONDS:
+            batches[-1].append(sound)
         else:
-            batches.append([example])
+            batches.append([sound])
     return batches
 
 

@@ -1,26 +1,28 @@
-"""Two stages: alignment by CTC (optional), then the paper's loss with routers, adapter and LoRA.
+"""Two stages: alignment (optional), then the paper's loss with routers, adapter and LoRA.
 
 Each step is a function of the seed and its number, so a run that was killed continues exactly.
 """
 
 import math
+import random
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torchaudio.functional as AF
 from torch import Tensor, nn
 
-from mowe.adapter import AlignedAdapter, token_mask
-from mowe.language_model import AUDIO_MARK, Message, Prompt
-from mowe.model import Features, Losses, MoWEModel
-from mowe.routing import RoutingControl
-from mowe.training.align import alignment_loss, base_as_fused, read_aloud, spoken_form
+from mowe.adapter import ReadingAdapter
+from mowe.model import MoWEModel
+from mowe.routing import RoutingControl, RoutingLoss
+from mowe.training.align import base_as_fused, read_aloud, spoken_form
 from mowe.training.config import TrainingConfig
-from mowe.training.manifest import AUDIO_TAG, Example
+from mowe.training.features import Sound
+from mowe.training.manifest import Example
 from mowe.training.run import (
     TRANSCRIBE,
     Progress,
@@ -31,36 +33,9 @@ from mowe.training.run import (
     save_progress,
 )
 from mowe.training.sampling import epoch_batch, limited, mixed_batch
+from mowe.training.steps import AlignLoss, AlignStep, MixtureStep, StepLoss, prompts
 
-
-class StepLoss(NamedTuple):
-    """One step's loss and what it is made of."""
-
-    total: Tensor
-    parts: Losses
-    alignment: Tensor
-
-
-class MixtureStep(nn.Module):
-    """All that a step trains, in one forward pass that can be wrapped for many processes."""
-
-    def __init__(self, model: MoWEModel, ctc_weight: float) -> None:
-        """Wrap a mixture; `ctc_weight` is the share of the alignment loss that is kept."""
-        super().__init__()
-        self.model, self.ctc_weight = model, ctc_weight
-
-    def forward(
-        self, features: Features, prompts: Sequence[Prompt], targets: Sequence[Sequence[int]]
-    ) -> StepLoss:
-        """Fuse, adapt, and score the assistant's words."""
-        heard = self.model.adapt(features)
-        parts = self.model(heard, prompts)
-        alignment = parts.total.new_zeros(())
-        if self.ctc_weight and any(targets) and isinstance(self.model.adapter, AlignedAdapter):
-            fused = self.model.fuse(features)
-            mask = features.base.mask
-            alignment = alignment_loss(self.model.adapter, fused, mask, targets)
-        return StepLoss(parts.total + self.ctc_weight * alignment, parts, alignment)
+SOUND = "sound"  # the task whose recordings hold no speech
 
 
 def train(config: TrainingConfig) -> Path:
@@ -77,7 +52,8 @@ def train(config: TrainingConfig) -> Path:
     if progress.stage == "align":
         align(run, progress)
         progress = Progress(stage="mixture")
-    mix(run, progress)
+    if config.steps:
+        mix(run, progress)
     final = config.output / "final"
     if run.accelerator.is_main_process:
         run.model.save_pretrained(final)
@@ -85,76 +61,81 @@ def train(config: TrainingConfig) -> Path:
 
 
 def align(run: Run, progress: Progress) -> None:
-    """Teach the aligned adapter to read base features as text pieces."""
-    config, adapter = run.config, run.model.adapter
-    assert isinstance(adapter, AlignedAdapter)
-    assert run.pieces is not None
-    speech = run.groups[TRANSCRIBE]
-    run.store.fill(speech, weak=False)
-    trained = [one for name, one in adapter.named_parameters() if not name.startswith("residual")]
-    groups = [{"params": trained, "peak": config.align_rate}]
+    """Teach the adapter to read base features as text pieces and, if asked, to name labels."""
+    config, model = run.config, run.model
+    speech, silent = run.groups[TRANSCRIBE], run.groups.get(SOUND, [])
+    named = {task: run.groups[task] for task in config.name_tasks} if run.naming else {}
+    run.store.fill(_all_versions(config, [*speech, *silent]), weak=False)
+    seen = [one for group in named.values() for one in group]
+    run.store.fill(_all_versions(config, seen), weak=progress.step < config.dense_steps)
+    routed = bool(named) and model.router is not None
+    groups = _groups(
+        [(model.adapter, config.align_rate)]
+        + ([(model.fusion, config.align_rate), (run.naming, config.align_rate)] if named else [])
+        + ([(model.router, config.router_rate)] if routed else [])
+    )
     optimizer = _optimizer(run, groups, progress)
-    fused_dim = run.model.base_encoder.dim + run.model.routers * run.model.config.weak_dim
+    module = run.accelerator.prepare(AlignStep(model, run.naming))
+    quiet = round(config.align_batch * config.silent_share) if silent else 0
     clock = _Clock(config.save_minutes)
     for step in range(progress.step, config.align_steps):
         _set_rate(optimizer, step, config.align_steps, config.warmup)
-        batch = epoch_batch(speech, config.align_batch, config.seed, step)
-        with _step_seed(config.seed, step), _training(run.model), run.accelerator.autocast():
-            base = run.store.base(batch)
-            targets = [run.pieces.encode(example.answer) for example in batch]
-            loss = alignment_loss(adapter, base_as_fused(base, fused_dim), base.mask, targets)
-        _descend(run, optimizer, loss, trained)
+        index = step * run.accelerator.num_processes + run.accelerator.process_index
+        batch = epoch_batch(speech, config.align_batch - quiet, config.seed, index, config.bucket)
+        batch += mixed_batch({SOUND: silent}, {}, quiet, config.seed, index) if quiet else []
+        names = _draw(run, named, config.name_batch, index) if named else []
+        control = RoutingControl(dense=True) if step < config.dense_steps else None
+        with _step_seed(config.seed, index), _training(model), run.accelerator.autocast():
+            base = run.store.base(batch, _versions(config, batch, index))
+            features = None
+            if names:
+                features = run.store.features(names, control, _versions(config, names, index))
+            losses: AlignLoss = module(base, _targets(run, batch), features, names, index)
+        run.accelerator.backward(losses.total)
+        _descend(run, optimizer)
         if step % config.log_every == 0:
-            run.log(stage="align", step=step, loss=loss.item(), seconds=clock.lap())
+            parts = {"loss": losses.total, "ctc": losses.ctc, "naming": losses.naming}
+            report = _report(parts, losses.routing, features)
+            run.log(stage="align", step=step, **report, seconds=clock.lap())
         if config.dev_every and (step + 1) % config.dev_every == 0:
-            run.log(stage="align", step=step, **dev_reading(run, fused_dim))
+            run.log(stage="align", step=step, **dev_reading(run), **dev_naming(run))
         if clock.due():
             save_progress(run, optimizer, Progress("align", step + 1))
     save_progress(run, optimizer, Progress("mixture", 0))
 
 
-def dev_reading(run: Run, fused_dim: int) -> dict[str, Any]:
-    """Word error rate of the adapter's own greedy reading of the dev transcripts."""
-    speech = [example for example in run.dev if example.task == TRANSCRIBE]
-    if not speech or run.pieces is None:
-        return {}
-    assert isinstance(run.model.adapter, AlignedAdapter)
-    base = run.store.base(speech)
-    run.model.eval()
-    heard = read_aloud(run.model.adapter, base_as_fused(base, fused_dim), base.mask, run.pieces)
-    wanted = [spoken_form(example.answer).split() for example in speech]
-    wrong = sum(AF.edit_distance(a.split(), b) for a, b in zip(heard, wanted, strict=True))
-    rate = wrong / max(sum(map(len, wanted)), 1)
-    return {"dev_reading_wer": rate, "heard": heard[0], "wanted": " ".join(wanted[0])}
-
-
 def mix(run: Run, progress: Progress) -> None:
     """The paper's stage: next-token loss on the assistant's words plus the routing loss."""
-    config = run.config
-    groups_by_task = limited(run.groups, config.examples_per_task, config.seed)
-    seen = [one for group in groups_by_task.values() for one in group]
+    config, model = run.config, run.model
+    tasks = limited(run.groups, config.examples_per_task, config.seed)
+    seen = [
+        one for task, group in tasks.items() if config.task_weights.get(task, 1) for one in group
+    ]
+    dense_steps = 0 if run.naming else config.dense_steps
     # Past the dense steps few encoders are chosen: what those need is computed when it is needed.
-    run.store.fill([*seen, *run.dev], weak=progress.step < config.dense_steps)
-    lora = [one for name, one in run.model.named_parameters() if ".lora_" in name]
-    rooms = [run.model.router, run.model.fusion, run.model.adapter]
-    own = [one for room in rooms if room is not None for one in room.parameters()]
-    for parameter in (*lora, *own):
+    run.store.fill(_all_versions(config, [*seen, *run.dev]), weak=progress.step < dense_steps)
+    lora = [one for name, one in model.named_parameters() if ".lora_" in name]
+    rooms = [(model.fusion, config.rate), (model.adapter, config.rate)]
+    rooms += [(model.router, config.router_rate)] if model.router is not None else []
+    groups = [*_groups(rooms), {"params": lora, "peak": config.lora_rate}]
+    for parameter in lora:
         parameter.requires_grad_(True)
-    groups = [{"params": own, "peak": config.rate}, {"params": lora, "peak": config.lora_rate}]
     optimizer = _optimizer(run, groups, progress)
-    step_module = run.accelerator.prepare(MixtureStep(run.model, config.ctc_weight))
+    module = run.accelerator.prepare(MixtureStep(model, config.ctc_weight))
     clock = _Clock(config.save_minutes)
     for step in range(progress.step, config.steps):
         _set_rate(optimizer, step, config.steps, config.warmup)
-        control = RoutingControl(dense=True) if _is_dense(run, step) else None
+        dense = model.router is not None and step < dense_steps
+        control = RoutingControl(dense=True) if dense else None
         for part in range(config.accumulate):
-            losses = _mixture_step(run, step_module, groups_by_task, step, part, control)
+            losses = _mixture_step(run, module, tasks, step * config.accumulate + part, control)
             run.accelerator.backward(losses.total / config.accumulate)
-        run.accelerator.clip_grad_norm_([*own, *lora], config.clip_norm)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        _descend(run, optimizer)
         if step % config.log_every == 0:
-            run.log(stage="mixture", step=step, **_report(losses), seconds=clock.lap())
+            parts = {"loss": losses.total, "next_token": losses.parts.next_token}
+            parts["ctc"] = losses.alignment
+            report = _report(parts, losses.parts.routing, losses.heard)
+            run.log(stage="mixture", step=step, **report, seconds=clock.lap())
         if config.dev_every and (step + 1) % config.dev_every == 0:
             run.log(stage="mixture", step=step, **dev_losses(run))
         if clock.due():
@@ -165,49 +146,113 @@ def mix(run: Run, progress: Progress) -> None:
 def _mixture_step(
     run: Run,
     module: nn.Module,
-    groups: dict[str, list[Example]],
-    step: int,
-    part: int,
+    tasks: dict[str, list[Example]],
+    micro_step: int,
     control: RoutingControl | None,
 ) -> StepLoss:
     config, accelerator = run.config, run.accelerator
-    index = (step * config.accumulate + part) * accelerator.num_processes
-    index += accelerator.process_index
-    batch = mixed_batch(groups, config.task_weights, config.batch, config.seed, index)
+    index = micro_step * accelerator.num_processes + accelerator.process_index
+    weights = config.task_weights
+    drawn = mixed_batch(tasks, weights, config.batch, config.seed, index, config.bucket)
+    batch = [example for example in drawn if example.audio is not None]
+    silent = [example for example in drawn if example.audio is None]
     with _step_seed(config.seed, index), _training(run.model), accelerator.autocast():
-        features = run.store.features(batch, control)
-        asked = prompts(run.model, batch, features.base.mask)
-        losses: StepLoss = module(features, asked, _targets(run, batch))
+        features = run.store.features(batch, control, _versions(config, batch, index))
+        spoken = [one if one.task == TRANSCRIBE else None for one in batch]
+        targets = [
+            None if one is None else pieces
+            for one, pieces in zip(spoken, _targets(run, batch), strict=True)
+        ]
+        losses: StepLoss = module(features, batch, targets, silent)
     return losses
 
 
-def prompts(model: MoWEModel, batch: Sequence[Example], base_mask: Tensor) -> list[Prompt]:
-    """Each example's conversation as ids and labels, with places for its audio tokens.
+def _draw(run: Run, groups: dict[str, list[Example]], size: int, index: int) -> list[Example]:
+    weights = {task: run.config.task_weights.get(task, 1.0) for task in groups}
+    return mixed_batch(groups, weights, size, run.config.seed + 1, index, run.config.bucket)
 
-    Args:
-        model: Its adapter says how many base frames make a token.
-        batch: The examples.
-        base_mask: Real base frames, bool `(batch, frames)`.
-    """
-    counts = token_mask(base_mask, model.config.adapter.frames_per_token).sum(dim=1).tolist()
+
+def _targets(run: Run, batch: Sequence[Example]) -> list[list[int] | None]:
+    """Pieces of transcripts, none for sounds; None where what is said is not the answer."""
+    if run.pieces is None:
+        return [None for _ in batch]
+    pieces, silent = run.pieces, {SOUND}
     return [
-        model.language_model.prompt(_messages(example), [count], reply=False)
-        for example, count in zip(batch, counts, strict=True)
+        pieces.encode(one.answer) if one.task == TRANSCRIBE else [] if one.task in silent else None
+        for one in batch
     ]
 
 
-def _messages(example: Example) -> list[Message]:
-    (role, first), *later = example.messages
-    if AUDIO_TAG not in first:
-        first = f"{AUDIO_TAG} {first}"
-    opened = first.replace(f"{AUDIO_TAG} ", AUDIO_MARK).replace(AUDIO_TAG, AUDIO_MARK)
-    return [Message(role, opened), *(Message(*turn) for turn in later)]
+def _is_drawn(config: TrainingConfig, task: str) -> bool:
+    return config.task_weights.get(task, 1.0) > 0
 
 
-def _targets(run: Run, batch: Sequence[Example]) -> list[list[int]]:
-    if run.pieces is None:
-        return [[] for _ in batch]
-    return [run.pieces.encode(one.answer) if one.task == TRANSCRIBE else [] for one in batch]
+def _own_version(config: TrainingConfig, example: Example) -> int:
+    return zlib.crc32(str(example.clip).encode()) % config.versions
+
+
+def _is_fixed(config: TrainingConfig, example: Example) -> bool:
+    return example.metadata.get("source") in config.fixed_version_sources
+
+
+def _all_versions(config: TrainingConfig, examples: Sequence[Example]) -> list[Sound]:
+    sounds = []
+    for example in examples:
+        if example.audio is None:
+            continue
+        if example.metadata.get("split") == "dev":
+            versions: Sequence[int] = [0]
+        elif _is_fixed(config, example):
+            versions = [_own_version(config, example)]
+        else:
+            versions = range(config.versions)
+        sounds += [Sound(example, version) for version in versions]
+    return sounds
+
+
+def _versions(config: TrainingConfig, batch: Sequence[Example], index: int) -> list[int]:
+    """The version of each example that a step hears."""
+    draw = random.Random(f"{config.seed}:versions:{index}")
+    return [
+        _own_version(config, one) if _is_fixed(config, one) else draw.randrange(config.versions)
+        for one in batch
+    ]
+
+
+def dev_reading(run: Run) -> dict[str, Any]:
+    """Word error rate of the adapter's own greedy reading of the dev transcripts."""
+    speech = [example for example in run.dev if example.task == TRANSCRIBE]
+    if not speech or run.pieces is None:
+        return {}
+    adapter = run.model.adapter
+    assert isinstance(adapter, ReadingAdapter)
+    base = run.store.base(speech)
+    run.model.eval()
+    with torch.no_grad(), run.accelerator.autocast():
+        fused = base_as_fused(base, adapter.reader.entry.in_features)
+        heard = read_aloud(adapter.read(fused, base.mask), run.pieces)
+    wanted = [spoken_form(example.answer).split() for example in speech]
+    wrong = sum(AF.edit_distance(a.split(), b) for a, b in zip(heard, wanted, strict=True))
+    rate = wrong / max(sum(map(len, wanted)), 1)
+    return {"dev_reading_wer": rate, "heard": heard[0], "wanted": " ".join(wanted[0])}
+
+
+def dev_naming(run: Run) -> dict[str, float]:
+    """Share of dev labels that are named right under the learned routing, by task."""
+    adapter, found = run.model.adapter, {}
+    if run.naming is None:
+        return {}
+    assert isinstance(adapter, ReadingAdapter)
+    run.model.eval()
+    for task, places in run.naming.places.items():
+        batch = [one for one in run.dev if one.task == task and one.metadata["label"] in places]
+        if batch:
+            with torch.no_grad(), run.accelerator.autocast():
+                features = run.store.features(batch, None)
+                tokens = adapter.hear(run.model.fuse(features), features.base.mask)
+                right = run.naming.right(tokens, batch)
+            found[f"dev_named_{task}"] = sum(right) / len(right)
+    return found
 
 
 @torch.no_grad()
@@ -215,26 +260,36 @@ def dev_losses(run: Run) -> dict[str, float]:
     """Next-token loss of each task on the dev examples, in nats, under the learned routing."""
     run.model.eval()
     found: dict[str, float] = {}
-    for task in sorted({example.task for example in run.dev}):
+    for task in sorted({example.task for example in run.dev if example.audio is not None}):
         batch = [example for example in run.dev if example.task == task][: run.config.batch]
         with run.accelerator.autocast():
-            features = run.store.features(batch, None)
-            asked = prompts(run.model, batch, features.base.mask)
-            loss = run.model(run.model.adapt(features), asked).next_token
+            heard = run.model.adapt(run.store.features(batch, None))
+            loss = run.model(heard, prompts(run.model, batch, heard)).next_token
         found[f"dev_{task}"] = loss.item()
     return found
 
 
-def _report(losses: StepLoss) -> dict[str, float]:
-    parts = {"loss": losses.total, "next_token": losses.parts.next_token, "ctc": losses.alignment}
-    if losses.parts.routing is not None:
-        parts |= losses.parts.routing._asdict() | {"routing": losses.parts.routing.total}
-        del parts["total"]
-    return {name: value.detach().item() for name, value in parts.items()}
+def _report(parts: dict[str, Tensor], routing: RoutingLoss | None, routed: Any) -> dict[str, float]:
+    found = {name: value.detach().item() for name, value in parts.items()}
+    if routing is not None:
+        named = routing._asdict()
+        found["routing"] = named.pop("total").item()
+        found |= {name: value.item() for name, value in named.items()}
+        usage = routed.routing.dependent
+        if usage is not None:
+            for name, share in enumerate(usage.detach().mean(dim=0).tolist()):
+                found[f"usage_{name}"] = share
+    return found
 
 
-def _is_dense(run: Run, step: int) -> bool:
-    return run.model.router is not None and step < run.config.dense_steps
+def _groups(rooms: Sequence[tuple[nn.Module | None, float]]) -> list[dict[str, Any]]:
+    groups = []
+    for room, peak in rooms:
+        parameters = [] if room is None else list(room.parameters())
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        groups.append({"params": parameters, "peak": peak})
+    return groups
 
 
 def _optimizer(run: Run, groups: list[dict[str, Any]], progress: Progress) -> torch.optim.Optimizer:
@@ -257,10 +312,8 @@ def _set_rate(optimizer: torch.optim.Optimizer, step: int, steps: int, warmup: f
         group["lr"] = group["peak"] * share
 
 
-def _descend(
-    run: Run, optimizer: torch.optim.Optimizer, loss: Tensor, trained: list[nn.Parameter]
-) -> None:
-    run.accelerator.backward(loss)
+def _descend(run: Run, optimizer: torch.optim.Optimizer) -> None:
+    trained = [one for group in optimizer.param_groups for one in group["params"]]
     run.accelerator.clip_grad_norm_(trained, run.config.clip_norm)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)

@@ -14,20 +14,21 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mowe import weights
-from mowe.adapter import AlignedAdapter
-from mowe.checkpoint import MoWE, load_trained
+from mowe.adapter import ReadingAdapter, ignore_columns
+from mowe.checkpoint import MoWE, load_trained, read_config, read_trained
 from mowe.config import MoWEConfig, from_dict
 from mowe.errors import CheckpointError, ConfigError
 from mowe.language_model import load_tokenizer
 from mowe.presets import preset
-from mowe.training.align import TextPieces
+from mowe.training.align import Naming, TextPieces, labels_by_task
 from mowe.training.config import TrainingConfig, config_to_json
 from mowe.training.features import FeatureStore
 from mowe.training.manifest import Example, read_manifest
-from mowe.training.sampling import by_task, check_task_weights
+from mowe.training.sampling import by_task, check_task_weights, limited
 
 TRANSCRIBE = "transcribe"
 _PROGRESS, _WEIGHTS, _OPTIMIZER = "progress.json", "trained.safetensors", "optimizer.pt"
+_NAMING = "naming."
 _NEEDED_BYTES = 2_000_000_000  # room for checkpoints and the first features
 
 
@@ -50,6 +51,7 @@ class Run:
     groups: dict[str, list[Example]]
     dev: list[Example]
     pieces: TextPieces | None
+    naming: Naming | None
 
     @property
     def checkpoint(self) -> Path:
@@ -91,16 +93,26 @@ def build_run(config: TrainingConfig) -> Run:
     )
     mixture, pieces = _mixture(config, groups)
     if config.align_steps and pieces is None:
-        raise ConfigError(f"preset {config.preset!r} has no aligned adapter: set align_steps to 0")
+        raise ConfigError(f"preset {config.preset!r} has no reading adapter: set align_steps to 0")
     model = MoWE.from_config(mixture, device=str(accelerator.device))
     if pieces is not None:
-        assert isinstance(model.adapter, AlignedAdapter)
+        assert isinstance(model.adapter, ReadingAdapter)
         model.adapter.piece_ids.copy_(torch.tensor(pieces.ids))
         model.attach_pieces()
-        _silence_weak_columns(model)
+        ignore_columns(model.adapter, model.base_encoder.dim)
+    if config.start is not None:
+        load_trained(model, read_trained(config.start))
+    labels = labels_by_task(groups, config.name_tasks) if config.name_batch else {}
+    naming = _naming(labels, model, config.seed) if labels else None
     (config.output / "config.json").write_text(config_to_json(config), encoding="utf-8")
     store = FeatureStore(model, config.feature_folder)
-    return Run(config, accelerator, model, store, groups, _dev(config), pieces)
+    return Run(config, accelerator, model, store, groups, _dev(config), pieces, naming)
+
+
+def _naming(labels: dict[str, list[str]], model: MoWE, seed: int) -> Naming:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Naming(labels, model.language_model.dim).to(model.device)
 
 
 def read_mixture(name: str) -> MoWEConfig:
@@ -121,31 +133,37 @@ def _mixture(
     config: TrainingConfig, groups: dict[str, list[Example]]
 ) -> tuple[MoWEConfig, TextPieces | None]:
     mixture = read_mixture(config.preset)
-    if mixture.adapter.kind != "aligned":
+    if mixture.adapter.kind != "reading":
         return mixture, None
     tokenizer = load_tokenizer(weights.resolve(mixture.language_model.source))
-    texts = [example.answer for example in groups.get(TRANSCRIBE, [])]
-    if not texts:
-        raise ConfigError(f"an aligned adapter needs examples of task {TRANSCRIBE!r}")
-    pieces = TextPieces(tokenizer, config.merges, texts)
+    if config.start is not None:
+        pieces = TextPieces(tokenizer, config.merges, _started_pieces(config.start, mixture))
+    else:
+        texts = [example.answer for example in groups.get(TRANSCRIBE, [])]
+        if not texts:
+            raise ConfigError(f"a reading adapter needs examples of task {TRANSCRIBE!r}")
+        pieces = TextPieces.of_texts(tokenizer, config.merges, texts)
     adapter = replace(mixture.adapter, vocabulary_size=len(pieces.ids))
     return replace(mixture, adapter=adapter), pieces
 
 
-@torch.no_grad()
-def _silence_weak_columns(model: MoWE) -> None:
-    """Start the aligned path deaf to weak features, which the alignment stage leaves out."""
-    adapter = model.adapter
-    assert isinstance(adapter, AlignedAdapter)
-    columns = adapter.hidden.weight.view(len(adapter.hidden.weight), adapter.frames_per_token, -1)
-    columns[:, :, model.base_encoder.dim :] = 0.0
+def _started_pieces(start: Path, mixture: MoWEConfig) -> list[int]:
+    """The text pieces of the checkpoint that a run starts from."""
+    found = read_config(start)
+    known = replace(found.adapter, vocabulary_size=0)
+    if replace(found, adapter=known) != mixture:
+        raise ConfigError(f"{start} holds another mixture ({found.preset!r}) than this run's")
+    ids: list[int] = read_trained(start)["adapter.piece_ids"].tolist()
+    return ids
 
 
 def _dev(config: TrainingConfig) -> list[Example]:
+    """A fixed draw from the dev split, every task alike."""
     lines = read_manifest(config.manifest)
-    dev = [example for example in lines if example.metadata.get("split") == "dev"]
+    dev = [one for one in lines if one.metadata.get("split") == "dev" and one.audio is not None]
     per_task = max(config.dev_examples // max(len(by_task(dev)), 1), 1)
-    return [example for group in by_task(dev).values() for example in group[:per_task]]
+    drawn = limited(by_task(dev), per_task, config.seed)
+    return [example for group in drawn.values() for example in group]
 
 
 def save_progress(run: Run, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
@@ -168,7 +186,8 @@ def save_progress(run: Run, optimizer: torch.optim.Optimizer, progress: Progress
 
 
 def _state(run: Run) -> dict[str, Tensor]:
-    return run.model.trained_state()
+    naming = {} if run.naming is None else run.naming.state_dict()
+    return run.model.trained_state() | {f"{_NAMING}{name}": one for name, one in naming.items()}
 
 
 def load_progress(run: Run) -> Progress:
@@ -180,7 +199,16 @@ def load_progress(run: Run) -> Progress:
     folder = run.checkpoint if run.checkpoint.is_dir() else run.checkpoint.with_suffix(".old")
     if not folder.is_dir():
         return Progress(stage="align" if run.config.align_steps else "mixture")
-    load_trained(run.model, load_file(folder / _WEIGHTS))
+    state = load_file(folder / _WEIGHTS)
+    naming = {name: state.pop(name) for name in list(state) if name.startswith(_NAMING)}
+    load_trained(run.model, state)
+    if run.naming is not None:
+        try:
+            run.naming.load_state_dict(
+                {name.removeprefix(_NAMING): naming[name] for name in naming}
+            )
+        except RuntimeError as error:
+            raise CheckpointError(f"the checkpoint names other labels: {error}") from error
     return Progress(**json.loads((folder / _PROGRESS).read_text(encoding="utf-8")))
 
 

@@ -8,6 +8,13 @@ from mowe.errors import ConfigError
 from mowe.training.manifest import Example
 
 
+def seconds(example: Example) -> float:
+    """Length of an example's sound as far as its line says, else 0."""
+    if example.end is not None:
+        return example.end - example.start
+    return float(example.metadata.get("duration") or 0.0)
+
+
 def by_task(examples: Sequence[Example]) -> dict[str, list[Example]]:
     """Examples grouped by task, tasks in alphabetical order."""
     groups: dict[str, list[Example]] = defaultdict(list)
@@ -51,19 +58,44 @@ def mixed_batch(
     size: int,
     seed: int,
     index: int,
+    bucket: int = 1,
 ) -> list[Example]:
-    """The batch of micro-step `index`: tasks drawn by weight, examples evenly within a task."""
-    draw = random.Random(f"{seed}:{index}")
+    """The batch of micro-step `index`: tasks drawn by weight, examples evenly within a task.
+
+    `bucket` batches are drawn together and cut by length, so that little of a batch is padding.
+    """
+    draw = random.Random(f"{seed}:{index // bucket}")
     tasks = list(groups)
     shares = [weights.get(task, 1.0) for task in tasks]
-    chosen = draw.choices(tasks, shares, k=size)
-    return [draw.choice(groups[task]) for task in chosen]
+    chosen = draw.choices(tasks, shares, k=size * bucket)
+    return _by_length([draw.choice(groups[task]) for task in chosen], size, index, draw)
 
 
-def epoch_batch(examples: Sequence[Example], size: int, seed: int, index: int) -> list[Example]:
-    """Batch `index` of shuffled passes over all examples, each seen once per pass."""
-    per_epoch = max(len(examples) // size, 1)
-    epoch, place = divmod(index, per_epoch)
+def epoch_batch(
+    examples: Sequence[Example], size: int, seed: int, index: int, bucket: int = 1
+) -> list[Example]:
+    """Batch `index` of shuffled passes over all examples, each seen once per pass.
+
+    `bucket` batches at a time are cut by length; what does not fill them waits for the next pass.
+    """
+    together = size * min(bucket, max(len(examples) // size, 1))
+    per_epoch = max(len(examples) // together, 1)
+    epoch, place = divmod(index // max(together // size, 1), per_epoch)
     order = list(range(len(examples)))
     random.Random(f"{seed}:{epoch}").shuffle(order)
-    return [examples[i] for i in order[place * size : (place + 1) * size]]
+    drawn = [examples[i] for i in order[place * together : (place + 1) * together]]
+    return _by_length(drawn, size, index, random.Random(f"{seed}:{epoch}:{place}"))
+
+
+def _by_length(drawn: list[Example], size: int, index: int, draw: random.Random) -> list[Example]:
+    """Batch `index` of the batches that `drawn` makes when it is sorted by length."""
+    batches = max(len(drawn) // size, 1)
+    if batches == 1:
+        return drawn
+    # A line without sound has no length of its own; any place will do.
+    lengths = [seconds(one) or draw.uniform(1.0, 10.0) for one in drawn]
+    ordered = [one for _, one in sorted(zip(lengths, drawn, strict=True), key=lambda it: it[0])]
+    places = list(range(batches))
+    draw.shuffle(places)
+    place = places[index % batches]
+    return ordered[place * size : (place + 1) * size]

@@ -1,0 +1,44 @@
+"""Turns fused frames into audio tokens of the language model's width.
+
+Three kinds (decisions 0001 and 0009): `stack` joins neighbouring frames, `conv` uses strided
+convolutions, and `reading` adds what it reads in the audio as text pieces, which CTC can train
+before the paper's loss. All of them zero what lies past an example's end, so padding never leaks
+into a token.
+"""
+
+from torch import nn
+
+from mowe.adapter.aligned import AlignedAdapter
+from mowe.adapter.frames import (
+    AudioTokens,
+    ConvAdapter,
+    Reading,
+    StackAdapter,
+    stack_frames,
+    token_mask,
+)
+from mowe.adapter.reading import ReadingAdapter, ignore_columns
+from mowe.config import AdapterConfig
+
+__all__ = [
+    "AlignedAdapter",
+    "AudioTokens",
+    "ConvAdapter",
+    "Reading",
+    "ReadingAdapter",
+    "StackAdapter",
+    "build_adapter",
+    "ignore_columns",
+    "stack_frames",
+    "token_mask",
+]
+
+
+def build_adapter(config: AdapterConfig, fused_dim: int, llm_dim: int) -> nn.Module:
+    """The adapter a config asks for, from `fused_dim` features to `llm_dim`."""
+    if config.kind == "reading":
+        return ReadingAdapter(fused_dim, llm_dim, config)
+    if config.kind == "aligned":
+        return AlignedAdapter(fused_dim, llm_dim, config)
+    kind = ConvAdapter if config.kind == "conv" else StackAdapter
+    return kind(fused_dim, llm_dim, config.frames_per_token, config.hidden_dim)

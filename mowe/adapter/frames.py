@@ -1,0 +1,119 @@
+"""Audio tokens at a fixed rate: by joining neighbouring frames, or by strided convolutions."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Reading(NamedTuple):
+    """What the reader makes of each of its frames, at a quarter of the base frame rate."""
+
+    pieces: Tensor  # (batch, frames, pieces) logits, float32
+    blank: Tensor  # (batch, frames) logits of "no piece ends here", float32
+    hidden: Tensor  # (batch, frames, hidden_dim)
+    mask: Tensor  # (batch, frames) bool, True = real
+
+    def log_probabilities(self) -> Tensor:
+        """CTC log-probabilities, blank first: `(batch, frames, 1 + pieces)`."""
+        pieces = self.pieces.log_softmax(dim=-1) + F.logsigmoid(-self.blank).unsqueeze(-1)
+        return torch.cat([F.logsigmoid(self.blank).unsqueeze(-1), pieces], dim=-1)
+
+    def best(self) -> tuple[Tensor, Tensor]:
+        """The greedy reading.
+
+        Returns:
+            The likeliest piece of each frame `(batch, frames)`, and whether it is said there: not
+            blank, not the frame before once more, not padding; bool `(batch, frames)`.
+        """
+        likeliest = self.log_probabilities().argmax(dim=-1)  # 0 is the blank
+        before = F.pad(likeliest, (1, 0))[:, :-1]
+        return likeliest - 1, (likeliest > 0) & (likeliest != before) & self.mask
+
+
+class AudioTokens(NamedTuple):
+    """Audio as the language model sees it."""
+
+    tokens: Tensor  # (batch, audio_tokens, llm_dim)
+    mask: Tensor  # (batch, audio_tokens) bool, True = real
+    reading: Reading | None = None  # of adapters that read
+
+
+def token_mask(mask: Tensor, frames_per_token: int) -> Tensor:
+    """Which tokens hold a real frame, bool `(batch, ceil(frames / frames_per_token))`."""
+    tokens = -(-mask.shape[1] // frames_per_token)
+    padded = F.pad(mask, (0, tokens * frames_per_token - mask.shape[1]))
+    return padded.view(len(mask), tokens, frames_per_token).any(dim=-1)
+
+
+def stack_frames(frames: Tensor, mask: Tensor, frames_per_token: int) -> Tensor:
+    """Join neighbours: `(batch, frames, dim)` to `(batch, tokens, frames_per_token * dim)`."""
+    batch, count, dim = frames.shape
+    tokens = -(-count // frames_per_token)
+    frames = frames * mask.unsqueeze(-1)
+    frames = F.pad(frames, (0, 0, 0, tokens * frames_per_token - count))
+    return frames.reshape(batch, tokens, frames_per_token * dim)
+
+
+class StackAdapter(nn.Module):
+    """Layer norm, stack, one hidden layer, linear projection: the paper's rate at 15 frames."""
+
+    def __init__(
+        self, fused_dim: int, llm_dim: int, frames_per_token: int, hidden_dim: int
+    ) -> None:
+        """Build the layers; all widths are feature counts."""
+        super().__init__()
+        self.frames_per_token = frames_per_token
+        self.norm = nn.LayerNorm(fused_dim)
+        self.hidden = nn.Linear(fused_dim * frames_per_token, hidden_dim)
+        self.projection = nn.Linear(hidden_dim, llm_dim)
+
+    def forward(self, frames: Tensor, mask: Tensor) -> AudioTokens:
+        """Map `(batch, frames, fused_dim)` and its bool mask to audio tokens."""
+        stacked = stack_frames(self.norm(frames), mask, self.frames_per_token)
+        real = token_mask(mask, self.frames_per_token)
+        tokens = self.projection(F.silu(self.hidden(stacked)))
+        return AudioTokens(tokens * real.unsqueeze(-1), real)
+
+
+class ConvAdapter(nn.Module):
+    """Strided convolutions, one per prime factor of the rate, then the linear projection."""
+
+    def __init__(
+        self, fused_dim: int, llm_dim: int, frames_per_token: int, hidden_dim: int
+    ) -> None:
+        """Build the layers; all widths are feature counts."""
+        super().__init__()
+        self.frames_per_token = frames_per_token
+        self.norm = nn.LayerNorm(fused_dim)
+        strides = _prime_factors(frames_per_token) or [1]
+        widths = [fused_dim] + [hidden_dim] * len(strides)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(before, after, kernel_size=stride + 1 + stride % 2, stride=stride, padding=1)
+            for before, after, stride in zip(widths[:-1], widths[1:], strides, strict=True)
+        )
+        self.projection = nn.Linear(hidden_dim, llm_dim)
+
+    def forward(self, frames: Tensor, mask: Tensor) -> AudioTokens:
+        """Map `(batch, frames, fused_dim)` and its bool mask to audio tokens."""
+        hidden = (self.norm(frames) * mask.unsqueeze(-1)).transpose(1, 2)
+        for convolution in self.convolutions:
+            assert isinstance(convolution, nn.Conv1d)
+            stride = convolution.stride[0]
+            mask = token_mask(mask, stride)
+            # Right padding so that every started group of frames gives a token.
+            hidden = F.pad(hidden, (0, mask.shape[1] * stride - hidden.shape[2] + stride))
+            hidden = F.gelu(convolution(hidden))[:, :, : mask.shape[1]] * mask.unsqueeze(1)
+        tokens = self.projection(hidden.transpose(1, 2))
+        return AudioTokens(tokens * mask.unsqueeze(-1), mask)
+
+
+def _prime_factors(number: int) -> list[int]:
+    factors, divisor = [], 2
+    while number > 1:
+        while number % divisor == 0:
+            factors.append(divisor)
+            number //= divisor
+        divisor += 1
+    return factors

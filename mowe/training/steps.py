@@ -1,0 +1,134 @@
+"""What one step computes, in one forward pass that can be wrapped for many processes."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from mowe.adapter import ReadingAdapter
+from mowe.encoders import EncodedAudio
+from mowe.language_model import AUDIO_MARK, Message, Prompt
+from mowe.model import Features, Heard, Losses, MoWEModel
+from mowe.routing import RoutingLoss, routing_loss
+from mowe.training.align import Naming, alignment_loss, base_as_fused
+from mowe.training.augment import spec_augment
+from mowe.training.manifest import AUDIO_TAG, Example
+
+
+class AlignLoss(NamedTuple):
+    """An alignment step's loss and its parts, scalars in nats."""
+
+    total: Tensor
+    ctc: Tensor
+    naming: Tensor
+    routing: RoutingLoss | None
+
+
+class StepLoss(NamedTuple):
+    """A mixture step's loss and its parts, scalars in nats."""
+
+    total: Tensor
+    parts: Losses
+    alignment: Tensor
+    heard: Heard
+
+
+class AlignStep(nn.Module):
+    """Read transcripts by CTC and name labels, without the language model."""
+
+    def __init__(self, model: MoWEModel, naming: Naming | None) -> None:
+        """Wrap a mixture with a reading adapter; `naming` is None where nothing is named."""
+        super().__init__()
+        self.model, self.naming = model, naming
+
+    def forward(
+        self,
+        base: EncodedAudio,
+        targets: Sequence[Sequence[int] | None],
+        features: Features | None,
+        named: Sequence[Example],
+        seed: int,
+    ) -> AlignLoss:
+        """Losses of one step.
+
+        Args:
+            base: Base frames of the recordings to read.
+            targets: Their piece positions; empty where nothing is said.
+            features: Of the recordings to name, None without any.
+            named: Their examples.
+            seed: Of the masks that SpecAugment draws.
+        """
+        adapter, draw = self.model.adapter, torch.Generator().manual_seed(seed)
+        assert isinstance(adapter, ReadingAdapter)
+        fused_dim = adapter.reader.entry.in_features
+        frames = spec_augment(base_as_fused(base, fused_dim), base.mask, draw)
+        ctc = alignment_loss(adapter.read(frames, base.mask), targets)
+        if features is None or self.naming is None:
+            return AlignLoss(ctc, ctc, ctc.new_zeros(()), None)
+        mask = features.base.mask
+        tokens = adapter.hear(spec_augment(self.model.fuse(features), mask, draw), mask)
+        naming = self.naming(tokens, named)
+        total, routing = ctc + naming, None
+        if self.model.router is not None:
+            routing = routing_loss(features.routing)
+            total = total + self.model.config.routing.loss_weight * routing.total
+        return AlignLoss(total, ctc, naming, routing)
+
+
+class MixtureStep(nn.Module):
+    """The paper's step: next-token loss and routing loss, with a share of CTC kept beside them."""
+
+    def __init__(self, model: MoWEModel, ctc_weight: float) -> None:
+        """Wrap a mixture; `ctc_weight` is the share of the alignment loss that is kept."""
+        super().__init__()
+        self.model, self.ctc_weight = model, ctc_weight
+
+    def forward(
+        self,
+        features: Features,
+        examples: Sequence[Example],
+        targets: Sequence[Sequence[int] | None],
+        silent: Sequence[Example] = (),
+    ) -> StepLoss:
+        """Fuse, adapt, and score the assistant's words.
+
+        Args:
+            features: Of the examples with a recording.
+            examples: Those examples.
+            targets: Piece positions of those that are transcripts, else None.
+            silent: Examples without a recording.
+        """
+        heard = self.model.adapt(features)
+        asked, unheard = prompts(self.model, examples, heard), prompts(self.model, silent, None)
+        parts = self.model(heard, asked, unheard)
+        alignment = parts.total.new_zeros(())
+        if self.ctc_weight and heard.reading is not None:
+            alignment = alignment_loss(heard.reading, targets)
+        return StepLoss(parts.total + self.ctc_weight * alignment, parts, alignment, heard)
+
+
+def prompts(model: MoWEModel, examples: Sequence[Example], heard: Heard | None) -> list[Prompt]:
+    """Each example's conversation as ids and labels, with places for its audio tokens.
+
+    Args:
+        model: Its tokenizer renders the conversation.
+        examples: The examples.
+        heard: Their audio tokens; None if they have no recording.
+    """
+    counts: list[list[int]] = [[] for _ in examples]
+    if heard is not None:
+        counts = [[count] for count in heard.mask.sum(dim=1).tolist()]
+    return [
+        model.language_model.prompt(conversation(example), count, reply=False)
+        for example, count in zip(examples, counts, strict=True)
+    ]
+
+
+def conversation(example: Example) -> list[Message]:
+    """An example's turns as the language model takes them, the recording marked."""
+    (role, first), *later = example.messages
+    if example.audio is not None and AUDIO_TAG not in first:
+        first = f"{AUDIO_TAG} {first}"
+    opened = first.replace(f"{AUDIO_TAG} ", AUDIO_MARK).replace(AUDIO_TAG, AUDIO_MARK)
+    return [Message(role, opened), *(Message(*turn) for turn in later)]
