@@ -2,7 +2,10 @@
 
 import itertools
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +23,7 @@ from mowe.presets import TINY_RANDOM
 from mowe.routing import RoutingControl
 from mowe.training import loop
 from mowe.training.align import Naming, TextPieces, alignment_loss, read_aloud, spoken_form
-from mowe.training.config import TrainingConfig, read_training_config
+from mowe.training.config import TrainingConfig, config_to_json, read_training_config
 from mowe.training.features import Sound
 from mowe.training.loop import train
 from mowe.training.manifest import Example, read_manifest
@@ -288,3 +291,26 @@ def test_features_asked_for_under_autocast_are_stored_in_full_precision(corpus):
         under = run.store.base(examples).frames
     shutil.rmtree(corpus.parent / "features")
     assert torch.equal(under, run.store.base(examples).frames)
+
+
+def test_two_processes_learn_what_one_learns_with_twice_the_batches(corpus, tmp_path):
+    alone = settings(corpus, accumulate=2)
+    whole = read_trained(train(alone))
+    shared = replace(alone, accumulate=1, output=tmp_path / "shared")
+    path = tmp_path / "shared.json"
+    path.write_text(config_to_json(shared))
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, *launch, "-m", "mowe.training", "--config", str(path)]
+    done = subprocess.run(
+        command,
+        env=os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    split = read_trained(tmp_path / "shared" / "final")
+    for name, tensor in whole.items():
+        if tensor.is_floating_point():
+            assert torch.allclose(tensor, split[name], atol=2e-4), name

@@ -17,7 +17,7 @@ import torchaudio.functional as AF
 from torch import Tensor, nn
 
 from mowe.adapter import ReadingAdapter
-from mowe.model import MoWEModel
+from mowe.model import Features, MoWEModel
 from mowe.routing import RoutingControl, RoutingLoss
 from mowe.training.align import base_as_fused, read_aloud, spoken_form
 from mowe.training.config import TrainingConfig
@@ -63,11 +63,9 @@ def train(config: TrainingConfig) -> Path:
 def align(run: Run, progress: Progress) -> None:
     """Teach the adapter to read base features as text pieces and, if asked, to name labels."""
     config, model = run.config, run.model
-    speech, silent = run.groups[TRANSCRIBE], run.groups.get(SOUND, [])
-    named = {task: run.groups[task] for task in config.name_tasks} if run.naming else {}
-    run.store.fill(_all_versions(config, [*speech, *silent]), weak=False)
-    seen = [one for group in named.values() for one in group]
-    run.store.fill(_all_versions(config, seen), weak=progress.step < config.dense_steps)
+    _fill(run, [*run.groups[TRANSCRIBE], *run.groups.get(SOUND, [])], weak=False)
+    named = [one for task in config.name_tasks for one in run.groups[task] if run.naming]
+    _fill(run, named, weak=progress.step < config.dense_steps)
     routed = bool(named) and model.router is not None
     groups = _groups(
         [(model.adapter, config.align_rate)]
@@ -76,22 +74,13 @@ def align(run: Run, progress: Progress) -> None:
     )
     optimizer = _optimizer(run, groups, progress)
     module = run.accelerator.prepare(AlignStep(model, run.naming))
-    quiet = round(config.align_batch * config.silent_share) if silent else 0
     clock = _Clock(config.save_minutes)
     for step in range(progress.step, config.align_steps):
         _set_rate(optimizer, step, config.align_steps, config.warmup)
-        index = step * run.accelerator.num_processes + run.accelerator.process_index
-        batch = epoch_batch(speech, config.align_batch - quiet, config.seed, index, config.bucket)
-        batch += mixed_batch({SOUND: silent}, {}, quiet, config.seed, index) if quiet else []
-        names = _draw(run, named, config.name_batch, index) if named else []
         control = RoutingControl(dense=True) if step < config.dense_steps else None
-        with _step_seed(config.seed, index), _training(model), run.accelerator.autocast():
-            base = run.store.base(batch, _versions(config, batch, index))
-            features = None
-            if names:
-                features = run.store.features(names, control, _versions(config, names, index))
-            losses: AlignLoss = module(base, _targets(run, batch), features, names, index)
-        run.accelerator.backward(losses.total)
+        for part in range(config.accumulate):
+            losses, features = _align_step(run, module, step * config.accumulate + part, control)
+            run.accelerator.backward(losses.total / config.accumulate)
         _descend(run, optimizer)
         if step % config.log_every == 0:
             parts = {"loss": losses.total, "ctc": losses.ctc, "naming": losses.naming}
@@ -104,6 +93,47 @@ def align(run: Run, progress: Progress) -> None:
     save_progress(run, optimizer, Progress("mixture", 0))
 
 
+def _align_step(
+    run: Run, module: nn.Module, micro_step: int, control: RoutingControl | None
+) -> tuple[AlignLoss, Features | None]:
+    config, index = run.config, _index(run, micro_step)
+    speech, silent = run.groups[TRANSCRIBE], run.groups.get(SOUND, [])
+    quiet = round(config.align_batch * config.silent_share) if silent else 0
+    batch = epoch_batch(speech, config.align_batch - quiet, config.seed, index, config.bucket)
+    batch += mixed_batch({SOUND: silent}, {}, quiet, config.seed, index) if quiet else []
+    names, features = _named(run, index), None
+    with _step_seed(config.seed, index), _training(run.model), run.accelerator.autocast():
+        base = run.store.base(batch, _versions(config, batch, index))
+        if names:
+            features = run.store.features(names, control, _versions(config, names, index))
+        losses: AlignLoss = module(base, _targets(run, batch), features, names, index)
+    return losses, features
+
+
+def _named(run: Run, index: int) -> list[Example]:
+    """Examples whose label is to be named; none without such tasks."""
+    config = run.config
+    if run.naming is None:
+        return []
+    groups = {task: run.groups[task] for task in config.name_tasks}
+    weights = {task: config.task_weights.get(task, 1.0) for task in groups}
+    return mixed_batch(groups, weights, config.name_batch, config.seed + 1, index, config.bucket)
+
+
+def _index(run: Run, micro_step: int) -> int:
+    """Number of a batch among those of all processes, so that together they see each one once."""
+    return micro_step * run.accelerator.num_processes + run.accelerator.process_index
+
+
+def _fill(run: Run, examples: Sequence[Example], *, weak: bool) -> None:
+    """Compute missing features, each process its share."""
+    sounds = _all_versions(run.config, examples)
+    run.store.fill(
+        sounds[run.accelerator.process_index :: run.accelerator.num_processes], weak=weak
+    )
+    run.accelerator.wait_for_everyone()
+
+
 def mix(run: Run, progress: Progress) -> None:
     """The paper's stage: next-token loss on the assistant's words plus the routing loss."""
     config, model = run.config, run.model
@@ -113,7 +143,7 @@ def mix(run: Run, progress: Progress) -> None:
     ]
     dense_steps = 0 if run.naming else config.dense_steps
     # Past the dense steps few encoders are chosen: what those need is computed when it is needed.
-    run.store.fill(_all_versions(config, [*seen, *run.dev]), weak=progress.step < dense_steps)
+    _fill(run, [*seen, *run.dev], weak=progress.step < dense_steps)
     lora = [one for name, one in model.named_parameters() if ".lora_" in name]
     rooms = [(model.fusion, config.rate), (model.adapter, config.rate)]
     rooms += [(model.router, config.router_rate)] if model.router is not None else []
@@ -150,8 +180,7 @@ def _mixture_step(
     micro_step: int,
     control: RoutingControl | None,
 ) -> StepLoss:
-    config, accelerator = run.config, run.accelerator
-    index = micro_step * accelerator.num_processes + accelerator.process_index
+    config, accelerator, index = run.config, run.accelerator, _index(run, micro_step)
     weights = config.task_weights
     drawn = mixed_batch(tasks, weights, config.batch, config.seed, index, config.bucket)
     batch = [example for example in drawn if example.audio is not None]
@@ -165,11 +194,6 @@ def _mixture_step(
         ]
         losses: StepLoss = module(features, batch, targets, silent)
     return losses
-
-
-def _draw(run: Run, groups: dict[str, list[Example]], size: int, index: int) -> list[Example]:
-    weights = {task: run.config.task_weights.get(task, 1.0) for task in groups}
-    return mixed_batch(groups, weights, size, run.config.seed + 1, index, run.config.bucket)
 
 
 def _targets(run: Run, batch: Sequence[Example]) -> list[list[int] | None]:
