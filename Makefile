@@ -54,13 +54,18 @@ format: $(DEV)  ## apply the formatter and the safe fixes
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-CONFIG ?= mowe/training/recipes/mini.json
-train: $(RUNTIME) $(WEIGHTS)  ## train: make train CONFIG=path/to/run.json
-	$(RUN) -m mowe.training --config $(CONFIG)
+# small tries everything out in minutes; full is what the shipped checkpoint was made with
+SIZE ?= full
+SUFFIX := $(if $(filter small,$(SIZE)),-small)
 
-CORPUS_ARGS ?= --help
-corpus: $(RUNTIME)  ## build training data: make corpus CORPUS_ARGS="..."
-	$(RUN) -m mowe.training.corpus $(CORPUS_ARGS)
+CORPUS ?= corpus$(SUFFIX)
+CORPUS_ARGS ?=
+corpus: $(RUNTIME)  ## build training data: make corpus SIZE=small CORPUS_ARGS="--esc10 FOLDER"
+	$(RUN) -m mowe.training.corpus build --out $(CORPUS) --size $(SIZE) --jobs 2 $(CORPUS_ARGS)
+
+CONFIG ?= mowe/training/recipes/mini$(SUFFIX).json
+train: $(RUNTIME) $(WEIGHTS)  ## train: make train SIZE=small, or CONFIG=path/to/run.json
+	$(RUN) -m mowe.training --config $(CONFIG)
 
 EVAL_ARGS ?= --manifest corpus/manifest.jsonl --out results/mini.json
 eval: $(RUNTIME) $(WEIGHTS)  ## score the shipped checkpoint on held-out lines of a built corpus
