@@ -106,6 +106,9 @@ class FeatureStore:
         return self.folder / self._name(kind) / name[:2] / f"{name}.npy"
 
     def _padded(self, kind: str, sounds: Sequence[Sound]) -> EncodedAudio:
+        missing = {path: one for one in sounds if not (path := self._path(kind, one)).is_file()}
+        for batch in _batches(sorted(missing.values(), key=lambda one: seconds(one.example))):
+            self._compute(kind, batch)
         frames = [self._one(kind, sound) for sound in sounds]
         counts = torch.tensor([len(one) for one in frames])
         padded = pad_sequence(frames, batch_first=True).to(self.model.device)
@@ -114,10 +117,7 @@ class FeatureStore:
         return EncodedAudio(padded, mask.to(self.model.device))
 
     def _one(self, kind: str, sound: Sound) -> Tensor:
-        path = self._path(kind, sound)
-        if not path.is_file():
-            self._compute(kind, [sound])
-        return torch.from_numpy(np.load(path, allow_pickle=False)).float()
+        return torch.from_numpy(np.load(self._path(kind, sound), allow_pickle=False)).float()
 
     @torch.inference_mode()
     def _compute(self, kind: str, sounds: Sequence[Sound]) -> None:

@@ -65,7 +65,7 @@ def align(run: Run, progress: Progress) -> None:
     config, model = run.config, run.model
     _fill(run, [*run.groups[TRANSCRIBE], *run.groups.get(SOUND, [])], weak=False)
     named = [one for task in config.name_tasks for one in run.groups[task] if run.naming]
-    _fill(run, named, weak=progress.step < config.dense_steps)
+    _fill(run, named, weak=False)  # what the routers choose is computed when it is chosen
     routed = bool(named) and model.router is not None
     groups = _groups(
         [(model.adapter, config.align_rate)]

@@ -3,6 +3,8 @@
 {"audio": "clips/a.flac", "start": 0.5, "end": 3.0, "task": "transcribe",
  "messages": [{"role": "user", "content": "<audio> Transcribe the speech."},
               {"role": "assistant", "content": "Good morning."}], "speaker": "anna"}
+
+A line with `"audio": null` is a conversation in text alone, without the <audio> mark.
 """
 
 import json
@@ -15,6 +17,7 @@ from mowe.errors import ManifestError
 
 AUDIO_TAG = "<audio>"
 ROLES = ("user", "assistant")
+LISTS = ("options", "accept")  # lists of texts, where a line has them
 _KNOWN = ("audio", "start", "end", "task", "messages")
 
 
@@ -22,7 +25,7 @@ _KNOWN = ("audio", "start", "end", "task", "messages")
 class Example:
     """One manifest line."""
 
-    audio: Path
+    audio: Path | None  # None is text only
     task: str
     messages: tuple[tuple[str, str], ...]  # (role, content), user first, assistant last
     start: float = 0.0  # seconds
@@ -31,8 +34,8 @@ class Example:
 
     @property
     def clip(self) -> tuple[str, float, float | None]:
-        """What identifies the sound: file, start and end."""
-        return str(self.audio), self.start, self.end
+        """What identifies the sound: file, start and end; no file for text only."""
+        return str(self.audio) if self.audio else "", self.start, self.end
 
     @property
     def answer(self) -> str:
@@ -78,24 +81,45 @@ def _examples(path: Path, text: str) -> Iterator[Example]:
 
 
 def _example(fields: dict[str, Any], root: Path, where: str) -> Example:
+    silent = "audio" in fields and fields["audio"] is None
+    start = _seconds(fields, "start", where)
+    end = _seconds(fields, "end", where)
+    if end is not None and end <= (start or 0.0):
+        raise ManifestError(f"{where}: end {end} must be after start {start or 0.0}")
+    messages = _messages(fields.get("messages"), where)
+    if silent and (start, end) != (None, None):
+        raise ManifestError(f"{where}: a line without audio has no start and no end")
+    if silent and any(AUDIO_TAG in content for _, content in messages):
+        raise ManifestError(f"{where}: messages hold {AUDIO_TAG}, but audio is null")
+    _check_labels(fields, where)
+    return Example(
+        audio=None if silent else _located(fields, root, where),
+        task=_text(fields, "task", where),
+        messages=messages,
+        start=start or 0.0,
+        end=end,
+        metadata={key: value for key, value in fields.items() if key not in _KNOWN},
+    )
+
+
+def _located(fields: dict[str, Any], root: Path, where: str) -> Path:
     audio = _text(fields, "audio", where)
     located = (root / audio).resolve()
     if not Path(audio).is_absolute() and not located.is_relative_to(root.resolve()):
         raise ManifestError(f"{where}: audio {audio!r} lies outside the manifest's folder")
     if not located.is_file():
         raise ManifestError(f"{where}: audio {audio!r} does not exist")
-    start = _seconds(fields, "start", where) or 0.0
-    end = _seconds(fields, "end", where)
-    if end is not None and end <= start:
-        raise ManifestError(f"{where}: end {end} must be after start {start}")
-    return Example(
-        audio=located,
-        task=_text(fields, "task", where),
-        messages=_messages(fields.get("messages"), where),
-        start=start,
-        end=end,
-        metadata={key: value for key, value in fields.items() if key not in _KNOWN},
-    )
+    return located
+
+
+def _check_labels(fields: dict[str, Any], where: str) -> None:
+    for name in LISTS:
+        value = fields.get(name, [])
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise ManifestError(f"{where}: {name} must list texts, found {value!r}")
+    options = fields.get("options", [])
+    if options and fields.get("label") not in options:
+        raise ManifestError(f"{where}: label {fields.get('label')!r} is not one of {options}")
 
 
 def _text(fields: dict[str, Any], name: str, where: str) -> str:

@@ -1,13 +1,33 @@
 """Command line: `python -m mowe.training.corpus build --out DIR`."""
 
 import argparse
+import errno
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mowe.training.corpus import SOURCES, CorpusError, Settings, build_corpus
 from mowe.training.corpus.card import counts, file_hours, table
+from mowe.training.corpus.clips import SIZES
+from mowe.training.corpus.sources import serves
+from mowe.training.corpus.wording import ASKED, TASKS
+
+FOLDERS = {
+    "fsdd": "folder of the Free Spoken Digit Dataset",
+    "esc10": "folder of ESC-10",
+    "ravdess": "folder of RAVDESS speech (non-commercial)",
+}
+COMMANDS = {
+    "flite": "command of the flite synthesiser",
+    "hibari": "command of the hibari synthesiser",
+    "festival": "command of festival that speaks a text into a file",
+    "piper": "command of the piper synthesiser",
+    "kokoro": "a Python that has kokoro-onnx",
+    "espeak": "command of the espeak-ng synthesiser",
+    "fluidsynth": "command of the fluidsynth renderer",
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -16,12 +36,17 @@ def _parser() -> argparse.ArgumentParser:
         "build", help="fetch sources, write clips, manifest.jsonl and CORPUS.md"
     )
     build.add_argument("--out", type=Path, required=True, help="folder of the corpus")
-    build.add_argument("--source", nargs="+", choices=sorted(SOURCES), default=sorted(SOURCES))
-    build.add_argument("--jobs", type=int, default=1, help="clips rendered at once")
-    build.add_argument("--fsdd", type=Path, help="folder of the Free Spoken Digit Dataset")
-    build.add_argument("--esc10", type=Path, help="folder of ESC-10")
-    build.add_argument("--flite", default="flite", help="command of the flite synthesiser")
-    build.add_argument("--hibari", default="hibari", help="command of the hibari synthesiser")
+    build.add_argument("--source", nargs="+", choices=sorted(SOURCES), help="only these sources")
+    build.add_argument(
+        "--task", nargs="+", choices=sorted((*TASKS, *ASKED)), default=[], help="only these tasks"
+    )
+    build.add_argument("--size", choices=SIZES, default="full", help="small is for trying out")
+    jobs = os.cpu_count() or 1
+    build.add_argument("--jobs", type=int, default=jobs, help="clips rendered at once")
+    for name, text in FOLDERS.items():
+        build.add_argument(f"--{name}", type=Path, help=text)
+    for name, text in COMMANDS.items():
+        build.add_argument(f"--{name}", default=getattr(Settings(), name), help=text)
     return parser
 
 
@@ -30,13 +55,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = Settings(
-        fsdd=options.fsdd, esc10=options.esc10, flite=options.flite, hibari=options.hibari
+        size=options.size, **{name: getattr(options, name) for name in (*FOLDERS, *COMMANDS)}
     )
-    sources = [SOURCES[name] for name in options.source]
+    names = options.source or [name for name in SOURCES if serves(name, options.task)]
+    sources = [SOURCES[name] for name in names]
     try:
-        corpus = build_corpus(options.out, sources, settings, jobs=max(1, options.jobs))
+        corpus = build_corpus(
+            options.out, sources, settings, jobs=max(1, options.jobs), tasks=options.task
+        )
     except (CorpusError, OSError) as error:
-        print(f"the corpus was not built: {error}", file=sys.stderr)
+        print(f"the corpus was not built: {_reason(error)}", file=sys.stderr)
         return 1
     print(table(counts(corpus.lines)))
     for split in ("train", "dev"):
@@ -44,6 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, reason in corpus.skipped.items():
         print(f"left out: {name}: {reason}")
     return 0
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the disk is full; free some space and run it again, finished clips are kept"
+    return str(error)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,8 @@
 """Sound effects of two games, labelled by their file names."""
 
-from collections.abc import Iterator
-
-from mowe.training.corpus.clips import Clip, Materials, Source
+from mowe.training.corpus.clips import Source
 from mowe.training.corpus.download import Package
-from mowe.training.corpus.effects import clips_of
+from mowe.training.corpus.effects import reader
 
 PACKAGES = (
     Package(
@@ -36,10 +34,6 @@ RULES = (
 CAP = 60  # clips of a label
 
 
-def _read(materials: Materials) -> Iterator[Clip]:
-    return clips_of({one.name: materials.unpacked(one) for one in PACKAGES}, RULES, CAP)
-
-
 SOURCE = Source(
     name="game-effects",
     title="Sound effects of UFO: Alien Invasion and Minetest",
@@ -48,7 +42,7 @@ SOURCE = Source(
         "The UFO:AI team and the authors in ufoai-sound's copyright file; Minetest developers and "
         "the authors in minetest-data's copyright file"
     ),
-    read=_read,
+    read=reader(PACKAGES, RULES, CAP),
     packages=PACKAGES,
     seconds=(0.15, 10.0),
 )

@@ -1,10 +1,8 @@
 """Drum hits, cymbals and guitar chords: Hydrogen's drum kits and Sonic Pi's samples."""
 
-from collections.abc import Iterator
-
-from mowe.training.corpus.clips import Clip, Materials, Source
+from mowe.training.corpus.clips import Source
 from mowe.training.corpus.download import Package
-from mowe.training.corpus.effects import clips_of
+from mowe.training.corpus.effects import reader
 
 PACKAGES = (
     Package(
@@ -41,10 +39,6 @@ RULES = (
 CAP = 60  # clips of a label
 
 
-def _read(materials: Materials) -> Iterator[Clip]:
-    return clips_of({one.name: materials.unpacked(one) for one in PACKAGES}, RULES, CAP)
-
-
 SOURCE = Source(
     name="instruments",
     title="Drums, cymbals and guitar chords of Hydrogen's drum kits and Sonic Pi",
@@ -54,7 +48,7 @@ SOURCE = Source(
         "hydrogen-drumkits-effects (guitar strums: belofilms); Sonic Pi's samples by contributors "
         "of freesound.org, listed in the package"
     ),
-    read=_read,
+    read=reader(PACKAGES, RULES, CAP),
     packages=PACKAGES,
     seconds=(0.15, 10.0),
 )
