@@ -29,12 +29,12 @@ GROUND = LAYERS[0]  # the ground files are one vocabulary and may use one anothe
 FRONT = "mowe"  # mowe/__init__.py only names what others made; any file may import it
 
 HOMES = {
-    "soundfile": ("mowe.audio", "mowe.training.corpus"),
+    "soundfile": ("mowe.audio", "mowe.training.corpus", "mowe.training.augment"),
     "av": ("mowe.audio", "mowe.training.corpus"),
     "torchaudio": ("mowe.audio", "mowe.encoders", "mowe.training"),
     "zipfile": ("mowe.weights", "mowe.training.corpus"),
     "pickle": ("mowe.weights",),
-    "transformers": ("mowe.encoders", "mowe.language_model"),
+    "transformers": ("mowe.encoders", "mowe.language_model", "mowe.evaluation"),
     "peft": ("mowe.language_model",),
     "huggingface_hub": ("mowe.weights", "mowe.checkpoint"),
     "accelerate": ("mowe.training",),
@@ -42,7 +42,8 @@ HOMES = {
     "spaces": ("ui", "app"),
     "plotly": ("analysis",),
     "umap": ("analysis",),
-    "sklearn": ("analysis",),
+    "sklearn": ("analysis", "mowe.evaluation"),
+    "nltk": ("mowe.evaluation",),
 }
 PACKAGES = {"sklearn": "scikit-learn", "umap": "umap-learn"}  # import name -> package
 OPTIONAL = {"hibari"}  # a synthesiser that corpus building runs in an environment of its own

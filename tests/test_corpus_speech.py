@@ -2,12 +2,30 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from mowe.training.corpus.clips import Materials, Settings
-from mowe.training.corpus.download import CorpusError
+from mowe.training.corpus.download import CorpusError, Package
 from mowe.training.corpus.languages import NAMES
 from mowe.training.corpus.sources import fish_fillets, kde_words, ravdess, tux_paint
+
+
+def unpacked(root: Path, package: Package) -> Path:
+    """An empty folder where the files of a package are looked for."""
+    folder = root / "work" / f"{package.name}-{package.sha256[:8]}"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def materials_in(root: Path, **settings: object) -> Materials:
+    return Materials(Settings(**settings), root / "packages", root / "work")
+
+
+def touch(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
 
 
 @pytest.mark.parametrize(
@@ -48,7 +66,20 @@ def test_actors_folders_are_read_and_unused_actors_left(tmp_path):
     assert clips[0].asks[0].turns[-1][1] == "Dogs."
 
 
+def test_one_folder_of_ogg_files_is_read_like_actors_folders(tmp_path):
+    for name in ("03-01-06-01-01-01-04.ogg", "03-01-06-01-01-01-20.ogg", "notes.ogg"):
+        (tmp_path / name).touch()
+    clips = list(ravdess.SOURCE.read(materials_in(tmp_path, ravdess=tmp_path)))
+    assert [(clip.speaker, clip.gender, clip.split) for clip in clips] == [
+        ("ravdess-4", "woman", "train"),
+        ("ravdess-20", "woman", "dev"),
+    ]
+    assert "NC" in ravdess.SOURCE.licence
+
+
 def test_a_missing_folder_is_said_in_one_line(tmp_path):
+    with pytest.raises(CorpusError, match="no such folder"):
+        list(ravdess.SOURCE.read(materials_in(tmp_path, ravdess=tmp_path / "absent")))
     with pytest.raises(CorpusError, match="--ravdess"):
         list(ravdess.SOURCE.read(Materials(Settings(), tmp_path, tmp_path)))
     (tmp_path / "empty").mkdir()
@@ -63,6 +94,25 @@ def test_stamps_need_their_text(tmp_path):
         (tmp_path / name).touch()
     (stamp,) = tux_paint.stamps(tmp_path)  # German is not used, Russian has no text
     assert (stamp.code, stamp.text, stamp.english) == ("fr", "Un chat.", "A cat.")
+
+
+def test_a_stamps_first_line_is_english_and_others_name_their_language():
+    texts = tux_paint.read_texts("A lion.\nes.utf8= Un león. \nnot a line\nca.utf8=Un lleó.\n")
+    assert texts == {"en": "A lion.", "es": "Un león.", "ca": "Un lleó."}
+    assert tux_paint.read_texts("") == {"en": ""}
+
+
+def test_stamps_train_one_speaker_a_language_up_to_the_cap(tmp_path, monkeypatch):
+    monkeypatch.setattr(tux_paint, "CAP", 2)
+    stamps = unpacked(tmp_path, tux_paint.PACKAGE) / "usr/share/tuxpaint/stamps/animals"
+    stamps.mkdir(parents=True)
+    for animal in ("cat", "dog", "hen"):
+        (stamps / f"{animal}.txt").write_text(f"A {animal}.\nfr.utf8=Un {animal}.\n")
+        touch(stamps / f"{animal}_desc_fr.ogg")
+    clips = list(tux_paint.SOURCE.read(materials_in(tmp_path)))
+    assert len(clips) == 2
+    assert {(c.speaker, c.language, c.split) for c in clips} == {("tuxpaint-fr", "French", "train")}
+    assert all(clip.name.startswith("animals-") for clip in clips)
 
 
 SCRIPT = """
@@ -85,6 +135,55 @@ def test_a_script_pairs_lines_with_their_english(tmp_path):
     (level / "dialogs_cs.lua").write_text(SCRIPT)
     assert ("airplane", "dir-x") in fish_fillets.read_scripts(tmp_path, "cs")
     assert fish_fillets.PARTS["font_small"][1] == "woman"
+
+
+def test_the_fish_are_two_people_a_language_and_side_parts_have_no_gender(tmp_path):
+    scripts = unpacked(tmp_path, fish_fillets.SCRIPTS)
+    for code, package in fish_fillets.VOICES.items():
+        script = scripts / "script/airplane" / f"dialogs_{code}.lua"
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_text(SCRIPT.replace("Ahoj", code))
+        sounds = unpacked(tmp_path, package) / "usr/share/games/fillets-ng/sound"
+        for name in ("dir-m-ahoj", "dir-x", "no-line"):
+            touch(sounds / f"airplane/{code}/{name}.ogg")
+    clips = {clip.name: clip for clip in fish_fillets.SOURCE.read(materials_in(tmp_path))}
+    assert set(clips) == {
+        f"{code}-airplane-{name}" for code in ("cs", "nl") for name in ("dir-m-ahoj", "dir-x")
+    }
+    fish, side = clips["nl-airplane-dir-m-ahoj"], clips["nl-airplane-dir-x"]
+    assert (fish.speaker, fish.gender) == ("fish-fillets-nl-small-fish", "woman")
+    assert (fish.language, fish.text, fish.english) == ("Dutch", "nl.", "Hello there.")
+    assert (side.speaker, side.gender) == ("fish-fillets-nl-unnamed", "")
+    assert "gender" in fish.tasks
+    assert "gender" not in side.tasks
+    assert {clip.split for clip in clips.values()} == {"train"}
+
+
+def test_four_words_and_their_gaps_make_one_dev_clip(tmp_path):
+    sounds = unpacked(tmp_path, kde_words.PACKAGE) / "usr/share/ktuberling/sounds/el"
+    sounds.mkdir(parents=True)
+    tone = 0.3 * np.sin(2 * np.pi * 220 * np.arange(17_640) / 44_100)  # 0.4 s
+    for number in range(5):
+        soundfile.write(sounds / f"w{number}.wav", tone, 44_100)
+    (clip,) = kde_words.SOURCE.read(materials_in(tmp_path))  # the fifth word is left over
+    assert (clip.speaker, clip.language, clip.split) == ("ktuberling-el", "Greek", "dev")
+    samples, rate = clip.load()
+    assert len(samples) / rate == pytest.approx(4 * 0.4 + 3 * 0.25, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("reader", "said"),
+    [
+        (tux_paint, "no spoken description"),
+        (fish_fillets, "no clip that its scripts name"),
+        (kde_words, "no folder of sounds"),
+    ],
+)
+def test_a_package_without_its_files_is_one_clear_error(tmp_path, reader, said):
+    for package in reader.SOURCE.packages:
+        unpacked(tmp_path, package)
+    with pytest.raises(CorpusError, match=said):
+        list(reader.SOURCE.read(materials_in(tmp_path)))
 
 
 def test_words_are_joined_in_fours_each_once():

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from mowe.training.corpus import SOURCES, CorpusError, Settings, build_corpus
 from mowe.training.corpus.card import counts, file_hours, table
 from mowe.training.corpus.clips import SIZES
@@ -53,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; 0 is fine, 1 is a build that failed."""
     options = _parser().parse_args(arguments)
+    torch.set_num_threads(1)  # clips are rendered side by side; threads within one only wait
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = Settings(
         size=options.size, **{name: getattr(options, name) for name in (*FOLDERS, *COMMANDS)}
