@@ -24,6 +24,7 @@ class FakeAssistant:
     encoder_names = ("whisper-tiny.en", "speaker", "sound", "music", "pitch")
     preset = "fake"
     device = "cpu"
+    card = "# fake\n\n## Trained on\n\nNothing, see [here](rows.json).\n\n## Measured\n\nNo.\n"
 
     def __init__(self, words=12, step_seconds=0.02):
         self.words = words

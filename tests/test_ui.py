@@ -22,6 +22,7 @@ from mowe.errors import AudioError
 from mowe.routing import RoutingControl
 from ui import conversation as conversations
 from ui.ask_events import AskEvents
+from ui.ask_parts import card_section
 from ui.conversation import Conversation
 from ui.examples import read_examples
 from ui.gpu import MAX_SECONDS, gpu_seconds
@@ -449,3 +450,10 @@ def test_a_path_on_the_server_is_no_recording(served):
 def test_an_upload_over_the_limit_is_refused(served):
     files = {"files": ("large.wav", b"0" * 3_000_000)}
     assert httpx.post(f"{served[1]}gradio_api/upload", files=files).status_code == 413
+
+
+def test_visitors_see_what_the_model_was_trained_on_and_not_the_rest_of_its_card():
+    card = FakeAssistant.card
+    assert card_section(card, "Trained on") == "**Trained on**\n\nNothing, see here."
+    assert card_section(card, "What it cannot do") == ""
+    assert card_section("", "Trained on") == ""

@@ -17,6 +17,7 @@ from ui.ask_parts import (
     build_chat,
     build_examples,
     build_inputs,
+    build_knowledge,
     build_settings,
     build_sources,
 )
@@ -73,6 +74,7 @@ def build_ask_tab(assistant: Assistant, examples_folder: Path = FOLDER) -> None:
             inputs, attach = build_inputs(states.pending)
             buttons, clear = build_buttons()
             settings = build_settings(assistant)
+            build_knowledge(assistant.card)
             build_sources(examples)
         with gr.Column(scale=2, min_width=320, elem_id="what-ran"):
             panel = build_panel(events.idle_facts)

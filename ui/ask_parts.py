@@ -1,6 +1,7 @@
 """The pieces of the Ask tab, without what they do."""
 
 import json
+import re
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -14,11 +15,13 @@ from ui.routing_control import LEARNED, routing_choices
 SUGGESTIONS = (
     "Transcribe the speech.",
     "What sound is this?",
+    "What emotion does the speaker express?",
     "What language is spoken?",
     "Is the speaker a man or a woman?",
     "Describe the audio.",
 )
 FORMATS = "wav, flac, mp3, ogg, opus, m4a or webm"
+KNOWLEDGE = ("Trained on", "What it cannot do")  # sections of a model card that visitors see
 CLIENT_ONLY: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -114,6 +117,22 @@ def build_sources(examples: list[Example]) -> None:
             rows, headers=["Clip", "What is in it", "Licence", "Source"], interactive=False,
             label="Example clips", show_label=False, wrap=True, buttons=[],
         )  # fmt: skip
+
+
+def build_knowledge(card: str) -> None:
+    """What the model was trained on and cannot do, from its card."""
+    parts = [part for title in KNOWLEDGE if (part := card_section(card, title))]
+    if parts:
+        with gr.Accordion("What the model knows, and from where", open=False, elem_id="knowledge"):
+            gr.Markdown("\n\n".join(parts))
+
+
+def card_section(card: str, title: str) -> str:
+    """The section of a Markdown card under `## title`, links to files beside it as plain text."""
+    _, found, rest = card.partition(f"\n## {title}\n")
+    body = rest.split("\n## ", 1)[0].strip()
+    body = re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]+\)", r"\1", body)
+    return f"**{title}**\n\n{body}" if found and body else ""
 
 
 def build_settings(assistant: Assistant) -> Settings:

@@ -85,6 +85,7 @@ class Assistant:
         limits: AudioLimits | None = None,
         max_question_chars: int = 2000,
         max_audio_tokens: int = MAX_AUDIO_TOKENS,
+        card: str = "",
     ) -> None:
         """Take a loaded model; LoRA is folded into its weights, so it can no longer be trained.
 
@@ -93,12 +94,14 @@ class Assistant:
             limits: Which recordings are accepted.
             max_question_chars: Longest instruction.
             max_audio_tokens: Audio tokens in one prompt; beyond it, windows are answered apart.
+            card: The checkpoint's model card in Markdown, empty where there is none.
         """
         self.model = model.eval()
         self.model.language_model.fold()
         self.limits = limits or AudioLimits()
         self.max_question_chars = max_question_chars
         self.max_audio_tokens = max_audio_tokens
+        self.card = card
 
     @property
     def encoder_names(self) -> tuple[str, ...]:
@@ -319,7 +322,8 @@ def load_assistant(name: str = DEFAULT_CHECKPOINT, *, device: str | None = None)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     shipped = SHIPPED.get(name)
     if shipped is not None and shipped.is_dir():
-        return Assistant(MoWE.from_pretrained(shipped, device=device))
+        card = (shipped / "README.md").read_text(encoding="utf-8")
+        return Assistant(MoWE.from_pretrained(shipped, device=device), card=card)
     if name in PRESETS:
         return Assistant(MoWE.from_preset(name, device=device))
     return Assistant(MoWE.from_pretrained(name, device=device))
