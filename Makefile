@@ -67,8 +67,8 @@ CONFIG ?= mowe/training/recipes/mini$(SUFFIX).json
 train: $(RUNTIME) $(WEIGHTS)  ## train: make train SIZE=small, or CONFIG=path/to/run.json
 	$(RUN) -m mowe.training --config $(CONFIG)
 
-EVAL_ARGS ?= --manifest corpus/manifest.jsonl --out results/mini.json
-eval: $(RUNTIME) $(WEIGHTS)  ## score the shipped checkpoint on held-out lines of a built corpus
+EVAL_ARGS ?= --suite mini --manifest corpus/manifest.jsonl --baselines all --out results/mini.json
+eval: $(RUNTIME) $(WEIGHTS)  ## score the shipped checkpoint beside baselines on held-out lines of a built corpus
 	$(RUN) -m mowe.evaluation $(EVAL_ARGS)
 
 bench: $(RUNTIME) $(WEIGHTS)  ## speed and memory, with and without the mixture, beside a cascade

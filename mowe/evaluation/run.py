@@ -1,93 +1,137 @@
-"""Ask a checkpoint every held-out question, greedily, and score the answers by task and source."""
+"""One run: choose, ask, compare with baselines, write."""
 
-import random
-from collections import defaultdict
-from collections.abc import Sequence
+import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from tqdm import tqdm
-
-from mowe.assistant import Assistant, Sampling
-from mowe.audio import load_audio
-from mowe.evaluation.scores import same_words, word_error_rate
+from mowe.assistant import Assistant, load_assistant
+from mowe.errors import CheckpointError, ConfigError
+from mowe.evaluation import origin
+from mowe.evaluation.asking import answer_all, choose
+from mowe.evaluation.baselines import BASELINES, Bench, find_baselines
+from mowe.evaluation.captions import VARIANT
+from mowe.evaluation.choices import summarize_routing
+from mowe.evaluation.ledger import Ledger
+from mowe.evaluation.pinned import transcript_normaliser
+from mowe.evaluation.summary import judged, summarize
+from mowe.evaluation.table import caption, markdown
+from mowe.evaluation.tasks import Suite, check_tasks, find_suite
 from mowe.routing import RoutingControl
-from mowe.training.manifest import AUDIO_TAG, Example
-
-TRANSCRIBE = "transcribe"
-RESAMPLES = 1000  # of the bootstrap
+from mowe.training.manifest import read_manifest
 
 
-def pick(examples: Sequence[Example], limit: int, seed: int) -> list[Example]:
-    """At most `limit` examples of each task and source, drawn by seed."""
-    groups: dict[tuple[str, str], list[Example]] = defaultdict(list)
-    for example in examples:
-        groups[example.task, str(example.metadata.get("source"))].append(example)
-    draw = random.Random(seed)
-    return [one for group in groups.values() for one in draw.sample(group, min(limit, len(group)))]
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a run is asked for."""
+
+    checkpoint: str
+    suite: str
+    manifest: Path
+    out: Path  # the JSON; a Markdown table is written beside it
+    tasks: tuple[str, ...] = ()  # empty: all of the suite
+    limit: int | None = None  # examples of every group; None takes each group's own
+    split: str = "dev"
+    seed: int = 0
+    baselines: str = "none"
+    no_weak: bool = False  # run no weak encoder
+
+    def __post_init__(self) -> None:
+        find_suite(self.suite)
+        check_tasks(self.tasks)
+        find_baselines(self.baselines)
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit must be at least 1, found {self.limit}")
 
 
-def answer_all(
-    assistant: Assistant, examples: Sequence[Example], control: RoutingControl | None = None
-) -> list[dict[str, Any]]:
-    """One row per example: what was asked, expected and answered, and the routing.
+def evaluate(settings: Settings) -> dict[str, Any]:
+    """Score a checkpoint, and write the JSON and the table.
 
     Raises:
-        AudioError: If a recording cannot be used.
+        MoweError: If the checkpoint, the manifest or a recording cannot be used.
     """
-    rows = []
-    for example in tqdm(examples, desc="answers", mininterval=5):
-        recording = load_audio(example.audio)
-        if example.start or example.end is not None:
-            recording = recording.window(example.start, example.end or recording.seconds)
-        question = example.messages[0][1].replace(AUDIO_TAG, "").strip()
-        sampling = Sampling(max_new_tokens=100)
-        answer = assistant.ask([recording], question, sampling=sampling, control=control)
-        rows.append(
-            {
-                "id": example.metadata.get("id"),
-                "task": example.task,
-                "source": example.metadata.get("source"),
-                "speaker": example.metadata.get("speaker"),
-                "question": question,
-                "expected": example.answer,
-                "answer": answer.text,
-                "chosen": [list(window.chosen) for window in answer.windows],
-                "dependent": [window.dependent for window in answer.windows],
-            }
+    suite = find_suite(settings.suite)
+    examples = read_manifest(settings.manifest)
+    questions = choose(
+        [one for one in examples if one.metadata.get("split", settings.split) == settings.split],
+        suite,
+        settings.manifest.parent,
+        tasks=settings.tasks,
+        limit=settings.limit,
+        seed=settings.seed,
+    )
+    assistant = load_for(suite, settings)
+    control = RoutingControl(no_weak=True) if settings.no_weak else None
+    about = _about(settings, assistant)
+    ledger = Ledger(
+        settings.out.with_name(f"{settings.out.name}.rows.jsonl"),
+        {name: about[name] for name in ("checkpoint_sha256", "manifest_sha256", "weak_encoders")},
+    )
+    normalise, normaliser = transcript_normaliser()
+    rows = judged(answer_all(assistant, questions, ledger, control=control), normalise)
+    train = [one for one in examples if one.metadata.get("split") == "train"]
+    bench = Bench(assistant, questions, train, ledger, control)
+    beside = {
+        name: judged(BASELINES[name](bench), normalise)
+        for name in find_baselines(settings.baselines)
+    }
+    result = about | {
+        "normaliser": normaliser,
+        "meteor": VARIANT,
+        "summary": summarize(rows, settings.seed),
+        "baselines": {name: summarize(lines, settings.seed) for name, lines in beside.items()},
+        "routing": summarize_routing(rows, settings.seed),
+        "rows": rows,
+        "baseline_rows": {name: [_short(row) for row in lines] for name, lines in beside.items()},
+    }
+    _write(settings.out, json.dumps(result, indent=1) + "\n")
+    _write(settings.out.with_suffix(".md"), f"{caption(result)}\n{markdown(result)}")
+    ledger.remove()
+    return result
+
+
+def load_for(suite: Suite, settings: Settings) -> Assistant:
+    """The checkpoint, if the suite is made for its preset.
+
+    Raises:
+        CheckpointError: If it is not, or the checkpoint cannot be loaded.
+        WeightsError: If a component cannot be fetched or verified.
+    """
+    assistant = load_assistant(settings.checkpoint)
+    if assistant.preset not in suite.presets:
+        raise CheckpointError(
+            f"{settings.checkpoint} is of preset {assistant.preset}, the suite {settings.suite} is "
+            f"for {' and '.join(suite.presets)}"
         )
-    return rows
+    return assistant
 
 
-def summarize(rows: Sequence[dict[str, Any]], seed: int = 0) -> list[dict[str, Any]]:
-    """Word error rate for transcripts, exact match for the rest, with 95 % bootstrap intervals."""
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        groups[row["task"], row["source"]].append(row)
-    draw = np.random.default_rng(seed)
-    summary = []
-    for (task, source), group in sorted(groups.items()):
-        resampled = [
-            _score(task, [group[i] for i in draw.integers(len(group), size=len(group))])
-            for _ in range(RESAMPLES)
-        ]
-        low, high = np.quantile(resampled, [0.025, 0.975])
-        summary.append(
-            {
-                "task": task,
-                "source": source,
-                "examples": len(group),
-                "metric": "word error rate" if task == TRANSCRIBE else "exact match",
-                "value": round(_score(task, group), 4),
-                "low": round(float(low), 4),
-                "high": round(float(high), 4),
-            }
-        )
-    return summary
+def _about(settings: Settings, assistant: Assistant) -> dict[str, Any]:
+    return {
+        "checkpoint": Path(settings.checkpoint).name,
+        "checkpoint_sha256": origin.fingerprint(assistant),
+        "preset": assistant.preset,
+        "suite": settings.suite,
+        "tasks": list(settings.tasks),
+        "split": settings.split,
+        "seed": settings.seed,
+        "limit": settings.limit,
+        "weak_encoders": not settings.no_weak,
+        "code": origin.code_version(),
+        "machine": origin.machine(),
+        "versions": origin.all_versions(),
+        "manifest_sha256": origin.file_sha256(settings.manifest),
+    }
 
 
-def _score(task: str, rows: Sequence[dict[str, Any]]) -> float:
-    expected, answers = [row["expected"] for row in rows], [row["answer"] for row in rows]
-    if task == TRANSCRIBE:
-        return word_error_rate(expected, answers)
-    return float(np.mean([same_words(*pair) for pair in zip(expected, answers, strict=True)]))
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    """What differs from the model's row of the same id."""
+    kept = ("id", "answer", "predicted", "correct", "word_edits", "meteor", "chosen")
+    return {name: row[name] for name in kept if name in row}
+
+
+def _write(path: Path, content: str) -> None:
+    try:
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error}") from error

@@ -1,0 +1,61 @@
+"""What a score has to beat: rows of the same questions, answered by something simpler."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mowe.assistant import Assistant
+from mowe.errors import ConfigError
+from mowe.evaluation.asking import Question, answer_all
+from mowe.evaluation.baselines.cepstra import cepstra_rows
+from mowe.evaluation.baselines.majority import majority_rows
+from mowe.evaluation.baselines.noise import like_noise
+from mowe.evaluation.baselines.whisper import BASE, TINY_EN, whisper_rows
+from mowe.evaluation.ledger import Ledger, Row
+from mowe.routing import RoutingControl
+from mowe.training.manifest import Example
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a baseline may use."""
+
+    assistant: Assistant
+    questions: Sequence[Question]
+    train: Sequence[Example]
+    ledger: Ledger
+    control: RoutingControl | None
+
+
+def _noise(bench: Bench) -> list[Row]:
+    return answer_all(
+        bench.assistant,
+        bench.questions,
+        bench.ledger,
+        by="noise",
+        control=bench.control,
+        change=like_noise,
+    )
+
+
+BASELINES: Mapping[str, Callable[[Bench], list[Row]]] = {
+    "majority": lambda bench: majority_rows(bench.questions, bench.train),
+    "noise": _noise,
+    "cepstra": lambda bench: cepstra_rows(bench.questions, bench.train),
+    "whisper-base": lambda bench: whisper_rows(BASE, bench.questions, bench.ledger),
+    "whisper-tiny.en": lambda bench: whisper_rows(TINY_EN, bench.questions, bench.ledger),
+}
+
+
+def find_baselines(text: str) -> tuple[str, ...]:
+    """Names in `none`, `all` or `name,name`.
+
+    Raises:
+        ConfigError: If one is unknown; the message lists them.
+    """
+    if text in ("none", "all"):
+        return tuple(BASELINES) if text == "all" else ()
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    for name in names:
+        if name not in BASELINES:
+            raise ConfigError(f"no baseline {name!r}; there are none, all, {', '.join(BASELINES)}")
+    return names

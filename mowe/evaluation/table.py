@@ -1,0 +1,105 @@
+"""`python -m mowe.evaluation.table RESULT.json [--readme FILE]`: results as a Markdown table."""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mowe.errors import ConfigError, MoweError
+
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+HEAD = ("group", "task", "source", "examples", "measure", "value", "95 %")
+
+
+def markdown(result: Mapping[str, Any], *, main_only: bool = False) -> str:
+    """A line per task, source and metric, with a column for each baseline that ran.
+
+    Args:
+        result: Content of a results file.
+        main_only: Leave out all but the first metric of each task.
+    """
+    names = [name for name, lines in result["baselines"].items() if lines]
+    found = {
+        (name, line["task"], line["source"], line["metric"]): line["value"]
+        for name in names
+        for line in result["baselines"][name]
+    }
+    lines = [_row([*HEAD, *names]), _row(["---"] * (len(HEAD) + len(names)))]
+    seen: set[tuple[str, str]] = set()
+    for line in result["summary"]:
+        place = line["task"], line["source"]
+        if main_only and place in seen:
+            continue
+        seen.add(place)
+        beside = [found.get((name, *place, line["metric"])) for name in names]
+        lines.append(
+            _row(
+                [
+                    *(line["group"], *place, str(line["examples"]), line["metric"]),
+                    f"**{line['value']:.3f}**",
+                    f"{line['low']:.3f}–{line['high']:.3f} ({line['drawn']})",
+                    *("" if value is None else f"{value:.3f}" for value in beside),
+                ]
+            )
+        )
+    return "\n".join(lines) + "\n"
+
+
+def caption(result: Mapping[str, Any]) -> str:
+    """What the table is of, in a few lines."""
+    code = result["code"]
+    commit = (
+        f", commit {code['commit'][:10]}{' with changes' if code['dirty'] else ''}" if code else ""
+    )
+    return (
+        f"Checkpoint `{result['checkpoint']}` (preset {result['preset']}, "
+        f"{result['checkpoint_sha256'][:12]}{commit}), suite {result['suite']}, "
+        f"split {result['split']}, seed {result['seed']}, greedy. WER and CER: lower is better; "
+        f"normaliser: {result['normaliser']}. METEOR: {result['meteor']}. "
+        f"95 %: percentile bootstrap over speakers or clips.\n"
+    )
+
+
+def between_marks(page: str, content: str) -> str:
+    """The page with `content` between its two marks.
+
+    Raises:
+        ConfigError: If the page lacks a mark.
+    """
+    start, end = page.find(BEGIN), page.find(END)
+    if not 0 <= start < end:
+        raise ConfigError(f"the page needs the marks {BEGIN} and {END}, in this order")
+    return f"{page[: start + len(BEGIN)]}\n\n{content.strip()}\n\n{page[end:]}"
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0 with the table, 1 with one sentence."""
+    parser = argparse.ArgumentParser(prog="python -m mowe.evaluation.table", description=__doc__)
+    parser.add_argument("result", type=Path)
+    parser.add_argument("--readme", type=Path, help="put the main metrics between its marks")
+    given = parser.parse_args(arguments)
+    try:
+        result = json.loads(given.result.read_text(encoding="utf-8"))
+        if given.readme is None:
+            print(markdown(result))
+            return 0
+        content = f"{caption(result)}\n{markdown(result, main_only=True)}"
+        page = between_marks(given.readme.read_text(encoding="utf-8"), content)
+        given.readme.write_text(page, encoding="utf-8")
+    except (MoweError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (json.JSONDecodeError, KeyError) as error:
+        print(f"error: {given.result.name} is no results file: {error!r}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

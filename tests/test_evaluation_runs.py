@@ -1,0 +1,364 @@
+"""Whole runs with the tiny mixture: choosing, answering, going on, baselines, files, refusals."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from tokenizers import Tokenizer, models
+from transformers import WhisperConfig, WhisperForConditionalGeneration
+from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
+
+from mowe.assistant import Assistant
+from mowe.audio import load_audio
+from mowe.errors import ConfigError, ManifestError, WeightsError
+from mowe.evaluation import origin, pinned, run
+from mowe.evaluation.__main__ import main
+from mowe.evaluation.asking import choose, conversation
+from mowe.evaluation.baselines import find_baselines, whisper
+from mowe.evaluation.baselines.cepstra import cepstra_rows, cepstral_features, cosines
+from mowe.evaluation.baselines.majority import majority_rows
+from mowe.evaluation.baselines.noise import like_noise
+from mowe.evaluation.baselines.whisper import WhisperReader, _decoder_tensors
+from mowe.evaluation.ledger import Ledger
+from mowe.evaluation.table import BEGIN, END, between_marks, markdown
+from mowe.evaluation.table import main as table_main
+from mowe.evaluation.tasks import EACH, SUITES, TASKS, Group, Suite
+from mowe.training.manifest import read_manifest
+
+RATE = 16_000
+PITCHES = {"dog bark": 200.0, "rain": 3000.0}  # Hz
+
+
+def line(name, task, label, split, **fields):
+    answer = {"transcribe": "One two.", "caption": f"The sound of {label}."}.get(task, f"{label}.")
+    messages = [
+        {"role": "user", "content": "<audio> What is it?"},
+        {"role": "assistant", "content": answer},
+    ]
+    made = {"id": f"{name}/{task}", "audio": f"{name}.wav", "task": task, "messages": messages}
+    return made | {"split": split, "source": "tones", "speaker": "", "label": label} | fields
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = []
+    for split, count in (("train", 6), ("dev", 2)):
+        for label, pitch in PITCHES.items():
+            for number in range(count):
+                name = f"{split}-{label.replace(' ', '-')}-{number}"
+                times = np.arange(RATE) / RATE
+                tone = 0.3 * np.sin(2 * np.pi * pitch * rng.uniform(0.9, 1.1) * times)
+                soundfile.write(tmp_path / f"{name}.wav", tone, RATE)
+                lines += [line(name, task, label, split) for task in ("sound", "caption")]
+                lines.append(line(name, "transcribe", "", split))
+    asked = line("dev-rain-0", "presence", "yes", "dev", options=["yes", "no"])
+    asked["messages"] = [
+        {"role": "user", "content": "<audio> What is it?"},
+        {"role": "assistant", "content": "Rain."},
+        {"role": "user", "content": "Are you sure?"},
+        {"role": "assistant", "content": "Yes."},
+    ]
+    lines.append(asked)
+    text = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]
+    chat = {"id": "c", "audio": None, "task": "chat", "messages": text, "split": "dev"}
+    path = tmp_path / "manifest.jsonl"
+    path.write_text("".join(f"{json.dumps(one)}\n" for one in [*lines, chat]))
+    return path
+
+
+@pytest.fixture
+def tiny(tiny_model, monkeypatch):
+    """A run loads the tiny mixture, and fetches nothing; the list counts what it was asked."""
+    asked = []
+
+    class Counting(Assistant):
+        def stream(self, conversation, **settings):
+            asked.append(conversation)
+            return super().stream(conversation, **settings)
+
+    assistant = Counting(tiny_model)
+    monkeypatch.setattr(run, "load_assistant", lambda _: assistant)
+
+    def unreachable(_):
+        raise WeightsError("offline")
+
+    monkeypatch.setattr(pinned, "pinned_files", unreachable)
+    return asked
+
+
+def settings(manifest, **fields):
+    made = {"checkpoint": "tiny-random", "suite": "tiny", "manifest": manifest}
+    return run.Settings(**made | {"out": manifest.parent / "out/tiny.json"} | fields)
+
+
+def arguments(manifest, *more):
+    out = str(manifest.parent / "out/tiny.json")
+    return ["--manifest", str(manifest), "--suite", "tiny", "--out", out, *more]
+
+
+# --- runs ---------------------------------------------------------------------------------------
+
+
+def test_a_whole_run_with_baselines(tiny, manifest, capsys):
+    assert main(arguments(manifest, "--baselines", "majority,noise,cepstra")) == 0
+    result = json.loads((manifest.parent / "out/tiny.json").read_text())
+    assert len(result["rows"]) == 4 * 3 + 1  # the chat has no audio
+    assert [one["metric"] for one in result["summary"] if one["task"] == "transcribe"] == [
+        "WER", "CER",
+    ]  # fmt: skip
+    sure = next(row for row in result["rows"] if row["task"] == "presence")
+    assert sure["turns"] == 2
+    for row in result["rows"]:
+        assert row["audio"].startswith("dev-")  # no folder of this machine
+        assert sum(row["dependent"].values()) == pytest.approx(1, abs=1e-3)
+        assert set(row["chosen"]) <= set(row["dependent"])
+        assert row["seconds"] > 0
+    assert result["normaliser"].endswith("without its spelling table")
+    assert set(result["routing"]["usage"]) == set(result["rows"][0]["dependent"])
+    scores = {
+        (name, one["task"], one["metric"]): one["value"]
+        for name, lines in result["baselines"].items()
+        for one in lines
+    }
+    assert scores["cepstra", "sound", "accuracy"] == 1  # two pitches are easy
+    assert scores["majority", "sound", "accuracy"] == 0.5
+    assert ("noise", "transcribe", "WER") in scores
+    assert len(tiny) == 2 * 13  # the recordings and the noise
+    printed = capsys.readouterr().out
+    assert printed.strip() == markdown(result).strip()
+    assert printed.strip() in (manifest.parent / "out/tiny.md").read_text()
+    assert not list(manifest.parent.glob("out/*.rows.jsonl"))
+
+
+def test_a_stopped_run_goes_on_where_it_was(tiny, manifest, monkeypatch):
+    few = settings(manifest, limit=1)  # one of each of four tasks
+    summarize = run.summarize
+    monkeypatch.setattr(run, "summarize", lambda *_: 1 / 0)  # everything is answered by then
+    with pytest.raises(ZeroDivisionError):
+        run.evaluate(few)
+    rows = manifest.parent / "out/tiny.json.rows.jsonl"
+    first = rows.read_text().splitlines()
+    assert len(first) == 1 + 4
+    rows.write_text("\n".join([*first[:3], first[3][:20]]))  # stopped while it wrote the third
+    monkeypatch.setattr(run, "summarize", summarize)
+    tiny.clear()
+    result = run.evaluate(few)
+    assert len(tiny) == 2
+    assert len(result["rows"]) == 4
+
+
+def test_rows_of_another_checkpoint_are_not_taken_up(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    Ledger(path, {"checkpoint": "a"}).add("model", {"id": "1", "answer": "x"})
+    assert Ledger(path, {"checkpoint": "a"}).find("model", "1") == {"id": "1", "answer": "x"}
+    assert Ledger(path, {"checkpoint": "a"}).find("noise", "1") is None
+    assert len(Ledger(path, {"checkpoint": "b"})) == 0
+    assert len(Ledger(path, {"checkpoint": "a"})) == 0  # b's began the file anew
+
+
+def test_earlier_turns_are_given_with_the_right_answers(manifest):
+    example = next(one for one in read_manifest(manifest) if one.task == "presence")
+    recording = load_audio(example.audio)
+    turns = conversation(example, recording)
+    assert [turn.text for turn in turns] == ["What is it?", "Rain.", "Are you sure?"]
+    assert [turn.recordings for turn in turns] == [(recording,), (), ()]
+
+
+def test_the_fingerprint_follows_what_was_trained(tiny_model):
+    assistant = Assistant(tiny_model)
+    first = origin.fingerprint(assistant)
+    weight = next(iter(tiny_model.adapter.parameters())).data
+    weight[0] += 1
+    changed = origin.fingerprint(assistant)
+    weight[0] -= 1
+    assert first != changed
+    assert len(first) == 64
+
+
+# --- choosing -----------------------------------------------------------------------------------
+
+
+def test_an_example_is_asked_once_and_by_the_first_group_that_fits(manifest):
+    held_out = [one for one in read_manifest(manifest) if one.metadata["split"] == "dev"]
+    groups = (Group("sound", "tones", 3), Group("sound", EACH, 2), Group("caption", limit=2))
+    suite = Suite(presets=(), groups=groups)
+    found = choose(held_out, suite, manifest.parent)
+    assert [one.part for one in found] == ["tones"] * 3 + ["all sources"] * 2
+    assert len({one.identity for one in found}) == 5
+    assert found == choose(held_out[::-1], suite, manifest.parent)
+    assert len(choose(held_out, suite, manifest.parent, tasks=["caption"], limit=9)) == 4
+
+
+def test_an_even_draw_takes_as_many_of_each_label(manifest):
+    sounds = [one for one in read_manifest(manifest) if one.task == "sound"]
+    dogs = [one for one in sounds if one.metadata["label"] == "dog bark"]
+    rare = [one for one in sounds if one not in dogs[1:]]
+    suite = Suite(presets=(), groups=(Group("sound", limit=2, even=True),))
+    for seed in range(5):
+        found = choose(rare, suite, manifest.parent, seed=seed)
+        assert {one.example.metadata["label"] for one in found} == {"rain", "dog bark"}
+
+
+def test_digits_are_words_however_they_are_written():
+    normalise = pinned.digit_by_digit(EnglishTextNormalizer({"colour": "color"}))
+    assert normalise("Two four seven nine.") == normalise("2, 4, 7-9") == "2 4 7 9"
+    assert normalise("It's the COLOUR, um!") == "it is the color"
+
+
+def test_every_group_of_a_suite_asks_a_task_that_is_measured():
+    for suite in SUITES.values():
+        assert {group.task for group in suite.groups} == set(TASKS)
+
+
+# --- refusals -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--task", "dance"], "no task 'dance' is measured; there are transcribe"),
+        (["--suite", "huge"], "no suite 'huge'; there are mini, tiny"),
+        (["--baselines", "oracle"], "no baseline 'oracle'; there are none, all, majority"),
+        (["--limit", "0"], "limit must be at least 1"),
+        (["--suite", "mini"], "is of preset tiny-random, the suite mini is for mini and base-only"),
+        (["--split", "test"], "holds no held-out example"),
+        (["--task", "emotion"], "holds no held-out example"),
+        (["--manifest", "nowhere.jsonl"], "nowhere.jsonl cannot be read"),
+    ],
+)
+def test_one_clear_sentence_where_a_run_cannot_be_done(tiny, manifest, capsys, more, said):
+    assert main(arguments(manifest, *more)) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+
+
+def test_an_empty_manifest_is_refused(tiny, manifest):
+    manifest.write_text("")
+    with pytest.raises(ManifestError, match="holds no example"):
+        run.evaluate(settings(manifest))
+
+
+# --- baselines ----------------------------------------------------------------------------------
+
+
+def test_noise_has_the_length_and_level_of_what_it_replaces(manifest):
+    recording = load_audio(manifest.parent / "dev-rain-0.wav")
+    noise = like_noise(recording, "a")
+    assert (len(noise.samples), noise.sample_rate) == (len(recording.samples), RATE)
+    level = [float(np.sqrt(np.mean(one.samples**2))) for one in (recording, noise)]
+    assert level[0] == pytest.approx(level[1], rel=0.02)
+    assert np.array_equal(noise.samples, like_noise(recording, "a").samples)
+    assert not np.array_equal(noise.samples, like_noise(recording, "b").samples)
+
+
+def test_the_majority_answers_with_the_most_frequent_of_the_options(manifest):
+    found = read_manifest(manifest)
+    train = [one for one in found if one.metadata["split"] == "train" and one.task == "sound"]
+    dev = [one for one in found if one.metadata["split"] == "dev"]
+    asked = choose(dev, SUITES["tiny"], manifest.parent, tasks=["sound", "caption"])
+    rain = [one for one in train if one.metadata["label"] == "rain"]
+    labels = {row["predicted"] for row in majority_rows(asked, [*train, *rain])}
+    assert labels == {"rain"}
+    assert len(majority_rows(asked, train)) == 4  # a caption has no label to guess
+
+
+def test_the_cosine_transform_is_orthonormal_and_cepstra_hear_pitch(manifest):
+    basis = cosines(40)
+    assert np.allclose(basis @ basis.T, np.eye(40))
+    assert np.allclose(basis[0], 40**-0.5)
+    dog, rain = (
+        cepstral_features(load_audio(manifest.parent / f"dev-{name}-0.wav"))
+        for name in ("dog-bark", "rain")
+    )
+    assert dog.shape == (160,)
+    assert dog[1] > rain[1]  # the first cosine is high where low bands are loud
+
+
+def test_the_probe_is_left_out_where_there_is_one_label(manifest):
+    found = read_manifest(manifest)
+    train = [one for one in found if one.metadata["split"] == "train"]
+    dev = [one for one in found if one.metadata["split"] == "dev"]
+    asked = choose(dev, SUITES["tiny"], manifest.parent, tasks=["sound"])
+    rain = [one for one in train if one.metadata["label"] == "rain"]
+    assert cepstra_rows(asked, rain) == []
+
+
+def test_names_of_baselines():
+    assert find_baselines("none") == ()
+    assert "whisper-base" in find_baselines("all")
+    assert find_baselines("noise, majority") == ("noise", "majority")
+
+
+def test_the_fused_projections_of_a_whisper_decoder_are_taken_apart():
+    fused = np.arange(18.0).reshape(9, 2)
+    parts = _decoder_tensors("layer_1/self_attention/linear_0/weight", fused)
+    names = [f"model.decoder.layers.1.self_attn.{one}_proj.weight" for one in "qkv"]
+    assert torch.equal(torch.cat([parts[name] for name in names]), torch.from_numpy(fused).float())
+    biases = _decoder_tensors("layer_0/attention/linear_1/bias", np.zeros(4))
+    assert list(biases) == ["model.decoder.layers.0.encoder_attn.v_proj.bias"]
+    with pytest.raises(WeightsError, match="unknown Whisper tensor"):
+        _decoder_tensors("layer_0/attention/linear_9/weight", fused)
+
+
+def test_the_reader_with_a_cache_writes_what_whole_passes_give(monkeypatch):
+    monkeypatch.setattr(whisper, "MAX_TOKENS", 12)
+    specials = ["<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>", "<|0.00|>"]
+    vocabulary = {f"w{number}": number for number in range(40)}
+    vocabulary |= {name: 40 + number for number, name in enumerate(specials)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="w0"))
+    tokenizer.add_special_tokens(specials)
+    config = WhisperConfig(
+        vocab_size=len(vocabulary), d_model=16, encoder_layers=1, decoder_layers=2,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
+        decoder_ffn_dim=16, pad_token_id=40, bos_token_id=40, eos_token_id=40,
+        decoder_start_token_id=41, init_std=0.5,
+    )  # fmt: skip
+    model = WhisperForConditionalGeneration(config)
+    reader = WhisperReader(model, tokenizer, suppressed=[3, 41], suppressed_first=[5])
+    assert reader.opening == [41, 42]  # a small vocabulary knows English alone
+    recording = load_audio((np.random.default_rng(0).uniform(-0.1, 0.1, RATE), RATE))
+    written = reader.read(recording).split()
+    features = reader.features(recording.samples, sampling_rate=RATE, return_tensors="pt")
+    ids, words = [41, 42], []
+    encoded = model.model.encoder(features.input_features)
+    for step in range(len(written)):  # the whole text again for every token
+        with torch.inference_mode():
+            found = model(encoder_outputs=encoded, decoder_input_ids=torch.tensor([ids]))
+        logits = found.logits[0, -1].clone()
+        logits[[3, 41, 42, 43, *([5] if step == 0 else [])]] = float("-inf")
+        ids.append(int(logits.argmax()))
+        words.append(tokenizer.id_to_token(ids[-1]))
+    assert written
+    assert written == words
+
+
+# --- tables -------------------------------------------------------------------------------------
+
+
+def test_the_table_goes_between_the_marks_of_a_page(tiny, manifest, capsys):
+    run.evaluate(settings(manifest, tasks=("sound",), baselines="majority"))
+    out, page = manifest.parent / "out/tiny.json", manifest.parent / "page.md"
+    page.write_text(f"# Title\n{BEGIN}\nold\n{END}\nafter\n")
+    assert table_main([str(out), "--readme", str(page)]) == 0
+    text = page.read_text()
+    assert text.startswith(f"# Title\n{BEGIN}\n\n")
+    assert text.endswith(f"\n\n{END}\nafter\n")
+    assert "old" not in text
+    assert "| AQA | sound | tones | 4 | accuracy |" in text
+    assert "macro F1 |" not in text  # the main metric only
+    assert "majority |" in text
+    assert table_main([str(out), "--readme", str(page)]) == 0
+    assert page.read_text() == text
+    page.write_text("# Title\n")
+    assert table_main([str(out), "--readme", str(page)]) == 1
+    assert table_main([str(page)]) == 1
+    assert "is no results file" in capsys.readouterr().err
+
+
+def test_marks_in_the_wrong_order_are_refused():
+    with pytest.raises(ConfigError, match="in this order"):
+        between_marks(f"{END} {BEGIN}", "x")
