@@ -129,7 +129,7 @@ MINI = MoWEConfig(
         EncoderConfig(name="pitch", family="pitch", source="package:fcpe"),
     ),
     weak_dim=128,
-    routing=RoutingConfig(hidden_dim=0),
+    routing=RoutingConfig(loss_weight=0.3),  # decision 0010
     adapter=AdapterConfig(kind="reading", frames_per_token=25, hidden_dim=384, residual_dim=192),
     language_model=LanguageModelConfig(
         source="package:smollm2-135m-instruct",

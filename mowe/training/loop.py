@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mowe.adapter import ReadingAdapter
 from mowe.model import Features, MoWEModel
-from mowe.routing import RoutingControl, RoutingLoss
+from mowe.routing import Routing, RoutingControl, RoutingLoss
 from mowe.training.align import base_as_fused, read_aloud, spoken_form
 from mowe.training.config import TrainingConfig
 from mowe.training.features import Sound
@@ -84,10 +84,10 @@ def align(run: Run, progress: Progress) -> None:
         _descend(run, optimizer)
         if step % config.log_every == 0:
             parts = {"loss": losses.total, "ctc": losses.ctc, "naming": losses.naming}
-            report = _report(parts, losses.routing, features)
-            run.log(stage="align", step=step, **report, seconds=clock.lap())
+            report = _report(parts, losses.routing, features and features.routing)
+            run.log("align", step, **report, seconds=clock.lap())
         if config.dev_every and (step + 1) % config.dev_every == 0:
-            run.log(stage="align", step=step, **dev_reading(run), **dev_naming(run))
+            run.log("align", step, **dev_reading(run), **dev_naming(run))
         if clock.due():
             save_progress(run, optimizer, Progress("align", step + 1))
     save_progress(run, optimizer, Progress("mixture", 0))
@@ -117,7 +117,8 @@ def _named(run: Run, index: int) -> list[Example]:
         return []
     groups = {task: run.groups[task] for task in config.name_tasks}
     weights = {task: config.task_weights.get(task, 1.0) for task in groups}
-    return mixed_batch(groups, weights, config.name_batch, config.seed + 1, index, config.bucket)
+    # Not by length: a batch of one length is a batch of one task, and diversity needs all of them.
+    return mixed_batch(groups, weights, config.name_batch, config.seed + 1, index)
 
 
 def _index(run: Run, micro_step: int) -> int:
@@ -164,10 +165,11 @@ def mix(run: Run, progress: Progress) -> None:
         if step % config.log_every == 0:
             parts = {"loss": losses.total, "next_token": losses.parts.next_token}
             parts["ctc"] = losses.alignment
-            report = _report(parts, losses.parts.routing, losses.heard)
-            run.log(stage="mixture", step=step, **report, seconds=clock.lap())
+            report = _report(parts, losses.parts.routing, losses.heard.routing)
+            tokens = losses.tokens * config.accumulate * (config.log_every if step else 1)
+            run.log("mixture", step, **report, tokens=tokens, seconds=clock.lap())
         if config.dev_every and (step + 1) % config.dev_every == 0:
-            run.log(stage="mixture", step=step, **dev_losses(run))
+            run.log("mixture", step, **dev_losses(run))
         if clock.due():
             save_progress(run, optimizer, Progress("mixture", step + 1))
     save_progress(run, optimizer, Progress("mixture", config.steps))
@@ -293,16 +295,16 @@ def dev_losses(run: Run) -> dict[str, float]:
     return found
 
 
-def _report(parts: dict[str, Tensor], routing: RoutingLoss | None, routed: Any) -> dict[str, float]:
-    found = {name: value.detach().item() for name, value in parts.items()}
-    if routing is not None:
-        named = routing._asdict()
+def _report(
+    parts: dict[str, Tensor], losses: RoutingLoss | None, routing: Routing | None
+) -> dict[str, Any]:
+    found: dict[str, Any] = {name: value.detach().item() for name, value in parts.items()}
+    if losses is not None:
+        named = losses._asdict()
         found["routing"] = named.pop("total").item()
         found |= {name: value.item() for name, value in named.items()}
-        usage = routed.routing.dependent
-        if usage is not None:
-            for name, share in enumerate(usage.detach().mean(dim=0).tolist()):
-                found[f"usage_{name}"] = share
+    if routing is not None and routing.dependent is not None:
+        found["usage"] = routing.dependent.detach().mean(dim=0).tolist()
     return found
 
 

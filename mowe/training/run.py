@@ -23,6 +23,7 @@ from mowe.presets import preset
 from mowe.training.align import Naming, TextPieces, labels_by_task
 from mowe.training.config import TrainingConfig, config_to_json
 from mowe.training.features import FeatureStore
+from mowe.training.logs import TrainingLog
 from mowe.training.manifest import Example, read_manifest
 from mowe.training.sampling import by_task, check_task_weights, limited
 
@@ -52,23 +53,17 @@ class Run:
     dev: list[Example]
     pieces: TextPieces | None
     naming: Naming | None
+    reports: TrainingLog
 
     @property
     def checkpoint(self) -> Path:
         """Folder of the latest checkpoint."""
         return self.config.output / "checkpoint"
 
-    def log(self, **fields: Any) -> None:
-        """Append one line to `metrics.jsonl` and print it; main process only."""
-        if not self.accelerator.is_main_process:
-            return
-        with (self.config.output / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(fields) + "\n")
-        print(" ".join(f"{key}={_short(value)}" for key, value in fields.items()), flush=True)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    def log(self, stage: str, step: int, **scalars: Any) -> None:
+        """Report a step; main process only."""
+        if self.accelerator.is_main_process:
+            self.reports.write(stage, step, **scalars)
 
 
 def build_run(config: TrainingConfig) -> Run:
@@ -106,7 +101,8 @@ def build_run(config: TrainingConfig) -> Run:
     naming = _naming(labels, model, config.seed) if labels else None
     (config.output / "config.json").write_text(config_to_json(config), encoding="utf-8")
     store = FeatureStore(model, config.feature_folder)
-    return Run(config, accelerator, model, store, groups, _dev(config), pieces, naming)
+    reports = TrainingLog(config.output, model.encoder_names)
+    return Run(config, accelerator, model, store, groups, _dev(config), pieces, naming, reports)
 
 
 def _naming(labels: dict[str, list[str]], model: MoWE, seed: int) -> Naming:

@@ -32,6 +32,7 @@ class StepLoss(NamedTuple):
     parts: Losses
     alignment: Tensor
     heard: Heard
+    tokens: int  # of the prompts, audio tokens among them
 
 
 class AlignStep(nn.Module):
@@ -105,7 +106,8 @@ class MixtureStep(nn.Module):
         alignment = parts.total.new_zeros(())
         if self.ctc_weight and heard.reading is not None:
             alignment = alignment_loss(heard.reading, targets)
-        return StepLoss(parts.total + self.ctc_weight * alignment, parts, alignment, heard)
+        tokens = sum(len(prompt.ids) for prompt in (*asked, *unheard))
+        return StepLoss(parts.total + self.ctc_weight * alignment, parts, alignment, heard, tokens)
 
 
 def prompts(model: MoWEModel, examples: Sequence[Example], heard: Heard | None) -> list[Prompt]:

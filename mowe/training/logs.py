@@ -1,0 +1,126 @@
+"""What a run reports: one JSON line a report, and the same numbers as TensorBoard events."""
+
+import importlib.util
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+METRICS = "metrics.jsonl"
+EVENTS = "events"  # one folder of event files per stage, since every stage counts from 0
+
+
+class TrainingLog:
+    """Appends to `metrics.jsonl` and, where TensorBoard is installed, to event files.
+
+    For the main process only. A run that is taken up again appends: TensorBoard then drops the
+    events from its first step on, `metrics.jsonl` keeps both, and of two lines the later counts.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str] = ()) -> None:
+        """Create the folder; files appear with the first report.
+
+        Args:
+            folder: Of the run.
+            names: Of the weak encoders, in pool order.
+        """
+        self.folder, self.names = folder, tuple(names)
+        self._writers: dict[str, SummaryWriter] = {}
+        self._events = importlib.util.find_spec("tensorboard") is not None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, stage: str, step: int, **scalars: Any) -> None:
+        """Report one step and print it.
+
+        Args:
+            stage: Of the training; its own run in TensorBoard.
+            step: Of that stage.
+            scalars: Numbers by name. A sequence holds a number for each weak encoder and is kept
+                as `NAME/ENCODER`; of `usage`, shares of the routing, comes `effective_encoders`
+                too, the exponential of its entropy. `tokens` with `seconds` gives
+                `tokens_per_second`. Texts go to `metrics.jsonl` only.
+
+        Raises:
+            ValueError: If a sequence has not one number per weak encoder.
+        """
+        fields = {**self._flat(scalars), **_memory()}
+        if scalars.get("tokens") and scalars.get("seconds"):
+            fields["tokens_per_second"] = scalars["tokens"] / scalars["seconds"]
+        line = {"stage": stage, "step": step, **fields}
+        with (self.folder / METRICS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        print(" ".join(f"{key}={_short(value)}" for key, value in line.items()), flush=True)
+        if self._events:
+            writer = self._writer(stage, step)
+            for name, value in fields.items():
+                if isinstance(value, int | float):
+                    writer.add_scalar(name, value, step)
+            writer.flush()  # a killed run keeps what it reported
+
+    def close(self) -> None:
+        """Close the event files; a later `write` opens new ones."""
+        for writer in self._writers.values():
+            writer.close()
+        self._writers.clear()
+
+    def _writer(self, stage: str, step: int) -> "SummaryWriter":
+        if stage not in self._writers:
+            from torch.utils.tensorboard import SummaryWriter  # takes a second
+
+            self._writers[stage] = SummaryWriter(str(self.folder / EVENTS / stage), purge_step=step)
+        return self._writers[stage]
+
+    def _flat(self, scalars: dict[str, Any]) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        for key, value in scalars.items():
+            if isinstance(value, str) or not isinstance(value, Sequence):
+                fields[key] = value
+                continue
+            if len(value) != len(self.names):
+                raise ValueError(
+                    f"{key} needs {len(self.names)} numbers, one per weak encoder "
+                    f"{list(self.names)}, found {len(value)}"
+                )
+            fields |= {f"{key}/{name}": one for name, one in zip(self.names, value, strict=True)}
+        if scalars.get("usage"):
+            fields["effective_encoders"] = effective_number(scalars["usage"])
+        return fields
+
+
+def effective_number(usage: Sequence[float]) -> float:
+    """How many encoders share the work: the exponential of the entropy of their usage.
+
+    Args:
+        usage: Shares of each encoder, 0 or more; they need not sum to 1.
+
+    Returns:
+        1 where one encoder does all, the number of encoders where all do the same, 0 where none
+        does anything.
+    """
+    total = sum(usage)
+    shares = [one / total for one in usage if one > 0] if total > 0 else []
+    return math.exp(-sum(one * math.log(one) for one in shares)) if shares else 0.0
+
+
+def _memory() -> dict[str, float]:
+    """Peak memory of this process so far, in megabytes."""
+    found = {}
+    if sys.platform != "win32":
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        found["memory_mb"] = peak / (1e6 if sys.platform == "darwin" else 1e3)
+    if torch.cuda.is_available():
+        found["gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 1e6
+    return found
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
