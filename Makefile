@@ -26,7 +26,7 @@ PINS := $(wildcard mowe/weights/catalogue.py)
 BENCH := .venv-bench/.installed-$(call checksum,benchmarks/requirements.txt)
 WEIGHTS := $(VENV)/.weights-$(call checksum,$(PINS))-$(shell echo "$${MOWE_CACHE-}" | cksum | cut -d' ' -f1)
 
-.PHONY: help setup demo test test-slow check format train corpus eval bench clean
+.PHONY: help setup demo test test-slow check format train corpus bundle eval bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -63,9 +63,15 @@ CORPUS_ARGS ?=
 corpus: $(RUNTIME)  ## build training data: make corpus SIZE=small CORPUS_ARGS="--esc10 FOLDER"
 	$(RUN) -m mowe.training.corpus build --out $(CORPUS) --size $(SIZE) --jobs 2 $(CORPUS_ARGS)
 
-CONFIG ?= mowe/training/recipes/mini$(SUFFIX).json
+# the full recipe has two parts: first to read, then to read better, to name and to answer
+RECIPES := mowe/training/recipes
+CONFIG ?= $(if $(SUFFIX),$(RECIPES)/mini-small.json,$(RECIPES)/mini-read.json $(RECIPES)/mini.json)
 train: $(RUNTIME) $(WEIGHTS)  ## train: make train SIZE=small, or CONFIG=path/to/run.json
-	$(RUN) -m mowe.training --config $(CONFIG)
+	@for config in $(CONFIG); do $(RUN) -m mowe.training --config "$$config"; done
+
+BUNDLE_ARGS ?=
+bundle: $(RUNTIME) $(WEIGHTS)  ## corpus, weights and project in small files, to train on another machine
+	$(RUN) -m mowe.training.bundle --corpus $(CORPUS) --recipe $(CONFIG) --out bundle $(BUNDLE_ARGS)
 
 EVAL_ARGS ?= --suite mini --manifest corpus/manifest.jsonl --baselines all --out results/mini.json
 eval: $(RUNTIME) $(WEIGHTS)  ## score the shipped checkpoint beside baselines on held-out lines of a built corpus
