@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import transformers
+from accelerate.commands.config.config_args import ClusterConfig
 
 from mowe.audio import load_audio
 from mowe.checkpoint import MoWE
@@ -22,6 +24,7 @@ from mowe.training.augment import band_limit
 from mowe.training.bundle import ROOT, ChunkWriter, main, make_bundle
 from mowe.training.config import read_training_config
 from mowe.training.manifest import read_manifest
+from mowe.training.run import read_mixture
 
 in_a_checkout = pytest.mark.skipif(
     not (ROOT / ".git").exists() or shutil.which("git") is None, reason="needs a git checkout"
@@ -98,7 +101,8 @@ def test_speech_becomes_opus_and_other_sounds_stay(tmp_path, corpus, recipe):
     work = unpacked(tmp_path / "bundle", tmp_path / "work")
     before = read_manifest(corpus / "manifest.jsonl")
     after = read_manifest(work / "corpus" / "manifest.jsonl")
-    assert [one.audio.name for one in after] == ["0.flac.opus", "1.flac.opus", "2.flac", "0.flac.opus"]  # fmt: skip
+    expected = ["0.flac.opus", "1.flac.opus", "2.flac", "0.flac.opus"]
+    assert [one.audio.name for one in after] == expected
     for one, other in zip(before, after, strict=True):
         assert (one.task, one.messages, one.start, one.end, one.metadata) == (
             other.task, other.messages, other.start, other.end, other.metadata,
@@ -187,6 +191,20 @@ def test_the_bundled_settings_are_read_by_the_same_reader(tmp_path, recipe):
     config = read_training_config(files["run.json"])
     assert str(config.manifest) == "corpus/manifest.jsonl"
     assert str(config.features) == "features"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "mowe/training/recipes").glob("*.json")), ids=str)
+def test_every_recipe_is_read_and_fits_its_mixture(path):
+    config = read_training_config(path)
+    kind = read_mixture(config.preset).adapter.kind
+    assert kind == "reading" or not config.align_steps
+
+
+def test_every_setting_for_several_cards_is_known_to_accelerate():
+    path = ROOT / "mowe" / "training" / "recipes" / "fsdp.yaml"
+    settings = ClusterConfig.from_yaml_file(str(path))
+    layer = settings.fsdp_config["fsdp_transformer_layer_cls_to_wrap"]
+    assert hasattr(transformers.models.llama.modeling_llama, layer)
 
 
 def test_the_page_names_every_variable_of_the_script():

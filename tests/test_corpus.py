@@ -4,7 +4,9 @@ import functools
 import gzip
 import json
 import re
+import shutil
 import struct
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -127,6 +129,22 @@ def test_a_package_is_unpacked_once_and_reused(tmp_path):
     assert (folder / "package/hit.wav").is_file()
     (downloads / "drums-1.0.tgz").unlink()
     assert unpack(package, downloads, tmp_path / "work") == folder
+
+
+@pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="needs dpkg-deb")
+def test_packages_are_unpacked_below_a_relative_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    control = Path("tree/DEBIAN/control")
+    control.parent.mkdir(parents=True)
+    fields = {"Package": "tones", "Version": "1", "Architecture": "all", "Maintainer": "nobody"}
+    control.write_text("".join(f"{k}: {v}\n" for k, v in fields.items()) + "Description: none\n")
+    write_tone(Path("tree/hit.wav"))
+    Path("corpus/packages").mkdir(parents=True)
+    archive = Path("corpus/packages/tones_1_all.deb")
+    subprocess.run(["dpkg-deb", "--build", "tree", archive], check=True, capture_output=True)
+    package = Package("debian", "tones", "1", sha256_of(archive))
+    folder = unpack(package, Path("corpus/packages"), Path("corpus/work"))
+    assert (folder / "hit.wav").is_file()
 
 
 def test_every_source_is_pinned_and_says_its_licence_and_attribution():

