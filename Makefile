@@ -76,10 +76,12 @@ bundle: $(RUNTIME) $(WEIGHTS)  ## corpus, weights and project in small files, to
 EVAL_ARGS ?= --suite mini --manifest corpus/manifest.jsonl --baselines all --out results/mini.json
 eval: $(RUNTIME) $(WEIGHTS)  ## score the shipped checkpoint beside baselines on held-out lines of a built corpus
 	$(RUN) -m mowe.evaluation $(EVAL_ARGS)
+	$(if $(filter results/mini.json,$(EVAL_ARGS)),$(RUN) -m mowe.evaluation.table results/mini.json --readme README.md)
 
-bench: $(RUNTIME) $(WEIGHTS)  ## speed and memory, with and without the mixture, beside a cascade
+bench: $(RUNTIME) $(WEIGHTS)  ## speed and memory of answers, beside a cascade, and of training
 	@$(MAKE) $(BENCH) || echo "the cascade cannot be installed here and is left out"
 	$(RUN) -m benchmarks.latency $(BENCH_ARGS)
+	$(RUN) -m benchmarks.training
 
 clean:  ## remove caches (not .venv, not the weights)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache

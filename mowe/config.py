@@ -79,7 +79,8 @@ class AdapterConfig:
     frames_per_token: int = 15  # base frames joined into one audio token, 1 to 100
     hidden_dim: int = 2048  # units of the hidden layer
     residual_dim: int = 256  # units of the path at a fixed rate; `reading` only
-    layers: int = 2  # of the reader at 25 Hz, and again at 12.5 Hz; `reading` only
+    frames_per_piece: int = 5  # base frames in which at most one piece is read; `reading` only
+    layers: int = 3  # of the reader; `reading` only
     dropout: float = 0.1  # of the reader while training, 0 to 1; `reading` only
     vocabulary_size: int = 0  # text pieces the reader knows; 0 before training; `reading` only
 
@@ -88,6 +89,10 @@ class AdapterConfig:
         _require(
             1 <= self.frames_per_token <= 100,
             f"frames_per_token must be 1 to 100, found {self.frames_per_token}",
+        )
+        _require(
+            1 <= self.frames_per_piece <= 8,
+            f"frames_per_piece must be 1 to 8, found {self.frames_per_piece}",
         )
 
 

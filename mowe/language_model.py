@@ -169,6 +169,10 @@ class LanguageModel(nn.Module):
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return ids
 
+    def respell(self, ids: Sequence[int]) -> list[int]:
+        """The tokens this model itself would use for the text that `ids` spell."""
+        return self._encode(self.tokenizer.decode(list(ids), skip_special_tokens=True).strip())
+
     def embed(self, ids: Tensor, audio: Tensor) -> Tensor:
         """Text embeddings with audio tokens in their places.
 

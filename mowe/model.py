@@ -1,7 +1,7 @@
 """MoWE: base encoder, routers, chosen weak encoders, fusion, adapter, language model."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from mowe.language_model import LanguageModel, Prompt
 from mowe.routing import Router, Routing, RoutingControl, RoutingLoss, pool_frames, routing_loss
 
 NO_ROUTING = Routing(None, None, None, None)
+Distort = Callable[[Tensor, Tensor], Tensor]
 
 
 class AudioBatch(NamedTuple):
@@ -138,9 +139,11 @@ class MoWEModel(nn.Module):
         return self
 
     def attach_pieces(self) -> None:
-        """Give a reading adapter the language model's embeddings of its text pieces."""
-        if isinstance(self.adapter, AlignedAdapter | ReadingAdapter):
+        """Give an adapter that reads the language model's embedding, and its spelling."""
+        if isinstance(self.adapter, AlignedAdapter):
             self.adapter.attach(self.language_model.embedding.weight)
+        if isinstance(self.adapter, ReadingAdapter):
+            self.adapter.attach(self.language_model.embedding, self.language_model.respell)
 
     def trained_state(self) -> dict[str, Tensor]:
         """What training changes: routers, projections, adapter and LoRA, by parameter name."""
@@ -214,9 +217,17 @@ class MoWEModel(nn.Module):
         seconds["adapter"] = time.perf_counter() - started
         return heard._replace(seconds=seconds)
 
-    def adapt(self, features: Features) -> Heard:
-        """Encoder features to audio tokens."""
-        audio: AudioTokens = self.adapter(self.fuse(features), features.base.mask)
+    def adapt(self, features: Features, distort: Distort | None = None) -> Heard:
+        """Encoder features to audio tokens.
+
+        Args:
+            features: What the encoders said.
+            distort: Changes the fused frames `(batch, frames, dim)`, given their mask; training.
+        """
+        fused = self.fuse(features)
+        if distort is not None:
+            fused = distort(fused, features.base.mask)
+        audio: AudioTokens = self.adapter(fused, features.base.mask)
         pooled = pool_frames(features.base.frames, features.base.mask)
         return Heard(audio.tokens, audio.mask, features.routing, pooled, {}, audio.reading)
 

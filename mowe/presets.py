@@ -130,7 +130,9 @@ MINI = MoWEConfig(
     ),
     weak_dim=128,
     routing=RoutingConfig(loss_weight=0.3),  # decision 0010
-    adapter=AdapterConfig(kind="reading", frames_per_token=25, hidden_dim=384, residual_dim=192),
+    adapter=AdapterConfig(
+        kind="reading", frames_per_token=25, hidden_dim=384, residual_dim=192, dropout=0.0
+    ),
     language_model=LanguageModelConfig(
         source="package:smollm2-135m-instruct",
         architecture=SMOLLM2_135M,

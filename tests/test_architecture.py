@@ -29,7 +29,12 @@ GROUND = LAYERS[0]  # the ground files are one vocabulary and may use one anothe
 FRONT = "mowe"  # mowe/__init__.py only names what others made; any file may import it
 
 HOMES = {
-    "soundfile": ("mowe.audio", "mowe.training.corpus", "mowe.training.augment"),
+    "soundfile": (
+        "mowe.audio",
+        "mowe.training.corpus",
+        "mowe.training.augment",
+        "mowe.training.bundle",
+    ),
     "av": ("mowe.audio", "mowe.training.corpus"),
     "torchaudio": ("mowe.audio", "mowe.encoders", "mowe.training"),
     "zipfile": ("mowe.weights", "mowe.training.corpus"),

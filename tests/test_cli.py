@@ -1,5 +1,6 @@
 """The command line: exit codes, pure JSON, tables, and what is said when something is wrong."""
 
+import contextlib
 import copy
 import csv
 import io
@@ -21,6 +22,7 @@ from pyarrow import parquet
 from mowe import weights
 from mowe.__main__ import main
 from mowe.assistant import Assistant, Sampling, Turn
+from mowe.cli.interrupt import kept_interrupt
 from mowe.errors import WeightsError
 
 ROOT = Path(__file__).parents[1]
@@ -528,6 +530,24 @@ def test_ctrl_c_ends_the_program_without_a_traceback(tmp_path):
     assert "Traceback" not in err
     assert err.splitlines()[-1] == "stopped"
     assert time.monotonic() - started < 30
+
+
+def test_ctrl_c_waits_while_a_library_would_swallow_it():
+    before, reached = signal.getsignal(signal.SIGINT), []
+    with contextlib.suppress(KeyboardInterrupt), kept_interrupt() as interrupt:
+        with interrupt.held():
+            reached.append("reading")
+        with interrupt.held():
+            signal.raise_signal(signal.SIGINT)
+            reached.append("still reading")
+        reached.append("never")
+    assert reached == ["reading", "still reading"]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_is_raised_at_once_where_nothing_holds_it():
+    with kept_interrupt(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_every_command_runs_on_a_real_tiny_model(run, clip, tiny_model, tmp_path):

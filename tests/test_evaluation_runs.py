@@ -13,7 +13,7 @@ from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 from mowe.assistant import Assistant
 from mowe.audio import load_audio
 from mowe.errors import ConfigError, ManifestError, WeightsError
-from mowe.evaluation import origin, pinned, run
+from mowe.evaluation import baselines, origin, pinned, run
 from mowe.evaluation.__main__ import main
 from mowe.evaluation.asking import choose, conversation
 from mowe.evaluation.baselines import find_baselines, whisper
@@ -125,12 +125,22 @@ def test_a_whole_run_with_baselines(tiny, manifest, capsys):
     }
     assert scores["cepstra", "sound", "accuracy"] == 1  # two pitches are easy
     assert scores["majority", "sound", "accuracy"] == 0.5
-    assert ("noise", "transcribe", "WER") in scores
-    assert len(tiny) == 2 * 13  # the recordings and the noise
+    assert ("noise", "sound", "accuracy") in scores
+    assert ("noise", "transcribe", "WER") not in scores  # nobody guesses a transcript
+    assert len(tiny) == 13 + 9  # the recordings, and noise where words could be guessed
     printed = capsys.readouterr().out
     assert printed.strip() == markdown(result).strip()
     assert printed.strip() in (manifest.parent / "out/tiny.md").read_text()
     assert not list(manifest.parent.glob("out/*.rows.jsonl"))
+
+
+def test_few_questions_of_a_task_are_asked_about_noise(tiny, manifest, monkeypatch):
+    monkeypatch.setattr(baselines, "GUESSES", 1)
+    result = run.evaluate(settings(manifest, baselines="noise"))
+    asked = {one["task"]: one["examples"] for one in result["baselines"]["noise"]}
+    assert asked
+    assert set(asked.values()) == {1}
+    assert len(tiny) == 13 + len(asked)
 
 
 def test_a_stopped_run_goes_on_where_it_was(tiny, manifest, monkeypatch):
@@ -348,9 +358,9 @@ def test_the_table_goes_between_the_marks_of_a_page(tiny, manifest, capsys):
     assert text.startswith(f"# Title\n{BEGIN}\n\n")
     assert text.endswith(f"\n\n{END}\nafter\n")
     assert "old" not in text
-    assert "| AQA | sound | tones | 4 | accuracy |" in text
-    assert "macro F1 |" not in text  # the main metric only
-    assert "majority |" in text
+    assert "| aim | measured (95 %) | reached | majority |" in text
+    assert "routing: no collapse | effective number of encoders" in text
+    assert "(preset tiny-random" in text
     assert table_main([str(out), "--readme", str(page)]) == 0
     assert page.read_text() == text
     page.write_text("# Title\n")

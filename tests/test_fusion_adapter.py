@@ -99,7 +99,7 @@ def reader(vocabulary: int = 5, **changed) -> ReadingAdapter:
     config = AdapterConfig(kind="reading", vocabulary_size=vocabulary, **fields | changed)
     adapter = build_adapter(config, 6, 10).eval()
     adapter.piece_ids.copy_(torch.arange(vocabulary) + 2)
-    adapter.attach(torch.randn(20, 10))
+    adapter.attach(torch.nn.Embedding(20, 10), list)
     return adapter
 
 
@@ -107,7 +107,6 @@ def reader(vocabulary: int = 5, **changed) -> ReadingAdapter:
 def test_what_is_read_does_not_depend_on_padding_or_batch_mates(length):
     adapter = reader()
     adapter.gate.bias.data.fill_(-9.0)  # speaks all the time
-    torch.nn.init.normal_(adapter.residual.weight)
     frames, mask = torch.randn(2, 150, 6), torch.ones(2, 150, dtype=torch.bool)
     mask[1, length:] = False
     frames[1, length:] = 100.0  # would be seen if it leaked
@@ -122,22 +121,37 @@ def test_the_greedy_reading_by_hand():
     pieces = torch.tensor([[[9.0, 0], [9, 0], [9, 0], [9, 0], [0, 9], [0, 9]]])
     blank = torch.tensor([[-9.0, -9, 9, -9, -9, -9]])
     mask = torch.tensor([[1, 1, 1, 1, 1, 0]]).bool()
-    best, said = Reading(pieces, blank, torch.zeros(1, 6, 3), mask).best()
+    best, said = Reading(pieces, blank, mask).best()
     assert said.tolist() == [[True, False, False, True, True, False]]
     assert best[said].tolist() == [0, 0, 1]
 
 
-def test_words_are_spoken_in_the_language_models_embeddings():
-    adapter = reader(vocabulary=3)
-    embeddings = torch.randn(9, 10)
-    adapter.attach(embeddings)
+def test_words_reach_the_language_model_in_its_own_tokens():
+    adapter, embedding, asked = reader(vocabulary=3), torch.nn.Embedding(20, 10), []
+
+    def respell(ids):
+        asked.append(list(ids))
+        return [7, 11] if ids else []
+
+    adapter.attach(embedding, respell)
     adapter.gate.bias.data.fill_(-50.0)  # never blank
-    adapter.piece_bias.data = torch.tensor([0.0, 500.0, 0.0])  # always the second piece
-    audio = adapter(torch.randn(1, 50, 6), torch.ones(1, 50, dtype=torch.bool))
-    assert audio.tokens.shape == (1, 2 + 1 + 1, 10)  # two sounds, the opening, one word
-    assert torch.allclose(audio.tokens[0, 3], embeddings[3], atol=1e-4)
-    length = embeddings[2:5].norm(dim=-1).mean()
+    adapter.piece.bias.data = torch.tensor([0.0, 500.0, 0.0])  # always the second piece
+    mask = torch.ones(2, 50, dtype=torch.bool)
+    mask[1] = torch.arange(50) < 0
+    audio = adapter(torch.randn(2, 50, 6), mask)
+    assert asked == [[3], []]  # the pieces' ids, repetitions joined; padding says nothing
+    assert audio.tokens.shape == (2, 2 + 1 + 2, 10)  # two sounds, the opening, two tokens
+    assert torch.equal(audio.tokens[0, 3:], embedding.weight[[7, 11]])
+    assert audio.mask.sum(dim=1).tolist() == [5, 1]
+    length = embedding.weight[2:5].norm(dim=-1).mean()
     assert torch.allclose(audio.tokens[0, :2].norm(dim=-1), length.expand(2), atol=1e-4)
+
+
+@pytest.mark.parametrize(("frames_per_piece", "expected"), [(1, 50), (2, 25), (5, 10)])
+def test_pieces_are_read_at_the_rate_that_is_set(frames_per_piece, expected):
+    adapter = reader(frames_per_piece=frames_per_piece)
+    reading = adapter.read(torch.randn(1, 50, 6), torch.ones(1, 50, dtype=torch.bool))
+    assert reading.pieces.shape == (1, expected, 5)
 
 
 def test_silence_adds_no_words():
@@ -161,5 +175,5 @@ def test_the_reader_starts_deaf_to_weak_features():
 def test_ctc_probabilities_sum_to_one():
     reading = reader().read(torch.randn(2, 50, 6), torch.ones(2, 50, dtype=torch.bool))
     log = reading.log_probabilities()
-    assert log.shape == (2, 13, 6)
-    assert torch.allclose(log.exp().sum(-1), torch.ones(2, 13), atol=1e-5)
+    assert log.shape == (2, 10, 6)
+    assert torch.allclose(log.exp().sum(-1), torch.ones(2, 10), atol=1e-5)

@@ -20,6 +20,7 @@ SUGGESTIONS = (
     "Is the speaker a man or a woman?",
     "Describe the audio.",
 )
+EXAMPLES_SHOWN = 9  # the others are folded away
 FORMATS = "wav, flac, mp3, ogg, opus, m4a or webm"
 KNOWLEDGE = ("Trained on", "What it cannot do")  # sections of a model card that visitors see
 CLIENT_ONLY: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -102,20 +103,30 @@ def build_buttons() -> tuple[Buttons, gr.Button]:
 
 
 def build_examples(examples: list[Example]) -> list[gr.Button]:
-    """One small button per clip."""
+    """One small button per example; all but the first few are folded away."""
     with gr.Row(elem_classes="chips", elem_id="examples", visible=bool(examples)):
-        return [gr.Button(example.title, size="sm", min_width=80) for example in examples]
+        buttons = [_chip(example) for example in examples[:EXAMPLES_SHOWN]]
+    if len(examples) > EXAMPLES_SHOWN:
+        with gr.Accordion("More examples", open=False), gr.Row(elem_classes="chips"):
+            buttons += [_chip(example) for example in examples[EXAMPLES_SHOWN:]]
+    return buttons
+
+
+def _chip(example: Example) -> gr.Button:
+    return gr.Button(example.title, size="sm", min_width=80)
 
 
 def build_sources(examples: list[Example]) -> None:
     """What the clips are, for people and for their licences."""
     if not examples:
         return
-    rows = [[one.title, one.expected, one.licence, one.attribution] for one in examples]
+    rows = [
+        [one.title, one.question, one.expected, one.licence, one.attribution] for one in examples
+    ]
     with gr.Accordion("Where the example clips come from", open=False):
         gr.Dataframe(
-            rows, headers=["Clip", "What is in it", "Licence", "Source"], interactive=False,
-            label="Example clips", show_label=False, wrap=True, buttons=[],
+            rows, headers=["Clip", "Question", "What is right", "Licence", "Source"],
+            interactive=False, label="Example clips", show_label=False, wrap=True, buttons=[],
         )  # fmt: skip
 
 

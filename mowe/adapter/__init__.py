@@ -1,8 +1,8 @@
 """Turns fused frames into audio tokens of the language model's width.
 
 Three kinds (decisions 0001 and 0009): `stack` joins neighbouring frames, `conv` uses strided
-convolutions, and `reading` adds what it reads in the audio as text pieces, which CTC can train
-before the paper's loss. All of them zero what lies past an example's end, so padding never leaks
+convolutions, and `reading` adds the text it reads in the audio, which CTC can train before the
+paper's loss. All of them zero what lies past an example's end, so padding never leaks
 into a token.
 """
 

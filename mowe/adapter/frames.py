@@ -8,11 +8,10 @@ from torch.nn import functional as F
 
 
 class Reading(NamedTuple):
-    """What the reader makes of each of its frames, at a quarter of the base frame rate."""
+    """What the reader makes of each of its frames, `frames_per_piece` base frames apart."""
 
     pieces: Tensor  # (batch, frames, pieces) logits, float32
     blank: Tensor  # (batch, frames) logits of "no piece ends here", float32
-    hidden: Tensor  # (batch, frames, hidden_dim)
     mask: Tensor  # (batch, frames) bool, True = real
 
     def log_probabilities(self) -> Tensor:
@@ -87,7 +86,7 @@ class ConvAdapter(nn.Module):
         super().__init__()
         self.frames_per_token = frames_per_token
         self.norm = nn.LayerNorm(fused_dim)
-        strides = _prime_factors(frames_per_token) or [1]
+        strides = prime_factors(frames_per_token) or [1]
         widths = [fused_dim] + [hidden_dim] * len(strides)
         self.convolutions = nn.ModuleList(
             nn.Conv1d(before, after, kernel_size=stride + 1 + stride % 2, stride=stride, padding=1)
@@ -109,7 +108,8 @@ class ConvAdapter(nn.Module):
         return AudioTokens(tokens * mask.unsqueeze(-1), mask)
 
 
-def _prime_factors(number: int) -> list[int]:
+def prime_factors(number: int) -> list[int]:
+    """Prime factors in ascending order; none for 1."""
     factors, divisor = [], 2
     while number > 1:
         while number % divisor == 0:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from mowe.assistant import DEFAULT_CHECKPOINT, Answer, Assistant, load_assistant
 from mowe.audio import AUDIO_SUFFIXES, AudioLimits, Recording, load_audio
+from mowe.cli.interrupt import kept_interrupt
 from mowe.cli.text import printable, tell
 from mowe.errors import AudioError, CheckpointError, ConfigError, MoweError
 from mowe.routing import RoutingControl
@@ -86,13 +87,15 @@ class Desk:
             paths: Files.
             work: Takes a path, its recording, and the seconds that decoding took.
         """
-        for path in paths:
-            started = time.perf_counter()
-            try:
-                recording = load_audio(path, limits=self.limits)
-                work(path, recording, time.perf_counter() - started)
-            except AudioError as error:
-                self.fail(path, error)
+        with kept_interrupt() as interrupt:
+            for path in paths:
+                started = time.perf_counter()
+                try:
+                    with interrupt.held():
+                        recording = load_audio(path, limits=self.limits)
+                    work(path, recording, time.perf_counter() - started)
+                except AudioError as error:
+                    self.fail(path, error)
 
     def fail(self, path: Path, error: AudioError) -> None:
         """Remember why `path` cannot be used."""

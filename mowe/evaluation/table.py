@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from mowe.errors import ConfigError, MoweError
+from mowe.evaluation.aims import aims_table
+from mowe.evaluation.baselines import GUESSES
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+_GUESSED = f" Noise instead of the recording: at most {GUESSES} questions a task."
 HEAD = ("group", "task", "source", "examples", "measure", "value", "95 %")
 
 
-def markdown(result: Mapping[str, Any], *, main_only: bool = False) -> str:
+def markdown(result: Mapping[str, Any]) -> str:
     """A line per task, source and metric, with a column for each baseline that ran.
 
     Args:
         result: Content of a results file.
-        main_only: Leave out all but the first metric of each task.
     """
     names = [name for name, lines in result["baselines"].items() if lines]
     found = {
@@ -27,12 +29,8 @@ def markdown(result: Mapping[str, Any], *, main_only: bool = False) -> str:
         for line in result["baselines"][name]
     }
     lines = [_row([*HEAD, *names]), _row(["---"] * (len(HEAD) + len(names)))]
-    seen: set[tuple[str, str]] = set()
     for line in result["summary"]:
         place = line["task"], line["source"]
-        if main_only and place in seen:
-            continue
-        seen.add(place)
         beside = [found.get((name, *place, line["metric"])) for name in names]
         lines.append(
             _row(
@@ -58,7 +56,8 @@ def caption(result: Mapping[str, Any]) -> str:
         f"{result['checkpoint_sha256'][:12]}{commit}), suite {result['suite']}, "
         f"split {result['split']}, seed {result['seed']}, greedy. WER and CER: lower is better; "
         f"normaliser: {result['normaliser']}. METEOR: {result['meteor']}. "
-        f"95 %: percentile bootstrap over speakers or clips.\n"
+        f"95 %: percentile bootstrap over speakers or clips."
+        f"{_GUESSED if result['baselines'].get('noise') else ''}\n"
     )
 
 
@@ -82,14 +81,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit code 0 with the table, 1 with one sentence."""
     parser = argparse.ArgumentParser(prog="python -m mowe.evaluation.table", description=__doc__)
     parser.add_argument("result", type=Path)
-    parser.add_argument("--readme", type=Path, help="put the main metrics between its marks")
+    parser.add_argument("--readme", type=Path, help="put the aims between its marks")
     given = parser.parse_args(arguments)
     try:
         result = json.loads(given.result.read_text(encoding="utf-8"))
         if given.readme is None:
             print(markdown(result))
             return 0
-        content = f"{caption(result)}\n{markdown(result, main_only=True)}"
+        content = f"{aims_table(result)}\n{caption(result)}"
         page = between_marks(given.readme.read_text(encoding="utf-8"), content)
         given.readme.write_text(page, encoding="utf-8")
     except (MoweError, OSError) as error:

@@ -179,7 +179,7 @@ def spec_augment(
     Args:
         frames: Encoder frames, `(batch, frames, dim)`; not changed.
         mask: Real frames, bool `(batch, frames)`, real ones first; padding is left alone.
-        generator: On the CPU; advances by one draw an example.
+        generator: On the CPU; advances by one draw.
         time_masks: Stretches per example.
         time_share: Longest stretch, as a share of the example's real frames.
         time_frames: Longest stretch, in frames.
@@ -192,19 +192,19 @@ def spec_augment(
     Source:
         Park et al. 2019, "SpecAugment", through `torchaudio.functional.mask_along_axis`.
     """
-    seeds = torch.randint(2**31, (len(frames),), generator=generator).tolist()
+    seed = int(torch.randint(2**31, (), generator=generator))
     masked = frames.clone()
     width = max(round(frames.shape[-1] * feature_share), 1)
-    for row, (count, seed) in enumerate(zip(mask.sum(dim=1).tolist(), seeds, strict=True)):
-        # torchaudio draws from the global generator, and takes (..., features, time)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+    # torchaudio draws from the global generator, and takes (..., features, time)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for row, count in enumerate(mask.sum(dim=1).tolist()):
             picture = masked[row, :count].T
             for _ in range(time_masks):
                 picture = functional.mask_along_axis(picture, time_frames, 0.0, 1, time_share)
             for _ in range(feature_masks):
                 picture = functional.mask_along_axis(picture, width, 0.0, 0)
-        masked[row, :count] = picture.T
+            masked[row, :count] = picture.T
     return masked
 
 

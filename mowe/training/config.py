@@ -40,7 +40,9 @@ class TrainingConfig:
     clip_norm: float = 1.0
     warmup: float = 0.05  # share of the steps
     dense_steps: int = 200  # first steps with routing, in which every weak encoder runs
+    mask_share: float = 0.2  # of a clip that SpecAugment masks at most in one piece; 0 masks none
     ctc_weight: float = 0.2  # of the alignment loss kept beside the paper's
+    repeats: Mapping[str, int] = field(default_factory=dict)  # of a source's transcripts in a pass
     task_weights: Mapping[str, float] = field(default_factory=dict)  # default 1 for every task
     mixed_precision: str = "bf16"  # "bf16" or "no"
     log_every: int = 10  # steps
@@ -49,21 +51,13 @@ class TrainingConfig:
     save_minutes: float = 5.0
 
     def __post_init__(self) -> None:
-        positive = ("align_batch", "batch", "accumulate", "log_every", "bucket", "versions")
-        for name in positive:
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, found {getattr(self, name)}")
-        for name in (
-            "align_steps",
-            "steps",
-            "examples_per_task",
-            "merges",
-            "dev_every",
-            "save_minutes",
-            "name_batch",
-        ):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must be 0 or more, found {getattr(self, name)}")
+        _at_least(1, self, "align_batch", "batch", "accumulate", "log_every", "bucket", "versions")
+        _at_least(0, self, "align_steps", "steps", "examples_per_task", "merges", "dev_every")
+        _at_least(0, self, "save_minutes", "name_batch")
+        if any(times < 1 for times in self.repeats.values()):
+            raise ConfigError(f"repeats must be at least 1, found {dict(self.repeats)}")
+        if not 0 <= self.mask_share <= 1:
+            raise ConfigError(f"mask_share must be 0 to 1, found {self.mask_share}")
         if self.mixed_precision not in ("bf16", "no"):
             raise ConfigError(f"mixed_precision is 'bf16' or 'no', found {self.mixed_precision!r}")
         if self.name_batch and not self.name_tasks:
@@ -81,6 +75,13 @@ class TrainingConfig:
         """Where frozen features are cached."""
         assert self.features is not None
         return self.features
+
+
+def _at_least(least: int, config: TrainingConfig, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < least:
+            wanted = f"{least} or more" if not least else f"at least {least}"
+            raise ConfigError(f"{name} must be {wanted}, found {getattr(config, name)}")
 
 
 def read_training_config(path: Path) -> TrainingConfig:

@@ -54,6 +54,7 @@ def train(config: TrainingConfig) -> Path:
         progress = Progress(stage="mixture")
     if config.steps:
         mix(run, progress)
+    run.model.eval()
     final = config.output / "final"
     if run.accelerator.is_main_process:
         run.model.save_pretrained(final)
@@ -73,7 +74,7 @@ def align(run: Run, progress: Progress) -> None:
         + ([(model.router, config.router_rate)] if routed else [])
     )
     optimizer = _optimizer(run, groups, progress)
-    module = run.accelerator.prepare(AlignStep(model, run.naming))
+    module = run.accelerator.prepare(AlignStep(model, run.naming, config.mask_share))
     clock = _Clock(config.save_minutes)
     for step in range(progress.step, config.align_steps):
         _set_rate(optimizer, step, config.align_steps, config.warmup)
@@ -102,7 +103,8 @@ def _align_step(
     batch = epoch_batch(speech, config.align_batch - quiet, config.seed, index, config.bucket)
     batch += mixed_batch({SOUND: silent}, {}, quiet, config.seed, index) if quiet else []
     names, features = _named(run, index), None
-    with _step_seed(config.seed, index), _training(run.model), run.accelerator.autocast():
+    _training(run.model)
+    with _step_seed(config.seed, index), run.accelerator.autocast():
         base = run.store.base(batch, _versions(config, batch, index))
         if names:
             features = run.store.features(names, control, _versions(config, names, index))
@@ -152,7 +154,7 @@ def mix(run: Run, progress: Progress) -> None:
     for parameter in lora:
         parameter.requires_grad_(True)
     optimizer = _optimizer(run, groups, progress)
-    module = run.accelerator.prepare(MixtureStep(model, config.ctc_weight))
+    module = run.accelerator.prepare(MixtureStep(model, config.ctc_weight, config.mask_share))
     clock = _Clock(config.save_minutes)
     for step in range(progress.step, config.steps):
         _set_rate(optimizer, step, config.steps, config.warmup)
@@ -187,14 +189,15 @@ def _mixture_step(
     drawn = mixed_batch(tasks, weights, config.batch, config.seed, index, config.bucket)
     batch = [example for example in drawn if example.audio is not None]
     silent = [example for example in drawn if example.audio is None]
-    with _step_seed(config.seed, index), _training(run.model), accelerator.autocast():
+    _training(run.model)
+    with _step_seed(config.seed, index), accelerator.autocast():
         features = run.store.features(batch, control, _versions(config, batch, index))
         spoken = [one if one.task == TRANSCRIBE else None for one in batch]
         targets = [
             None if one is None else pieces
             for one, pieces in zip(spoken, _targets(run, batch), strict=True)
         ]
-        losses: StepLoss = module(features, batch, targets, silent)
+        losses: StepLoss = module(features, batch, targets, silent, index)
     return losses
 
 
@@ -353,11 +356,10 @@ def _step_seed(seed: int, step: int) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _training(model: MoWEModel) -> Iterator[None]:
-    model.train()
-    yield
-    model.eval()
+def _training(model: MoWEModel) -> None:
+    """Training mode; a mixture has a thousand modules, so it is left on between steps."""
+    if not model.training:
+        model.train()
 
 
 class _Clock:

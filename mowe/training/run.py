@@ -25,7 +25,7 @@ from mowe.training.config import TrainingConfig, config_to_json
 from mowe.training.features import FeatureStore
 from mowe.training.logs import TrainingLog
 from mowe.training.manifest import Example, read_manifest
-from mowe.training.sampling import by_task, check_task_weights, limited
+from mowe.training.sampling import by_task, check_task_weights, limited, repeated
 
 TRANSCRIBE = "transcribe"
 _PROGRESS, _WEIGHTS, _OPTIMIZER = "progress.json", "trained.safetensors", "optimizer.pt"
@@ -76,6 +76,8 @@ def build_run(config: TrainingConfig) -> Run:
     """
     examples = read_manifest(config.manifest, split="train")
     groups = by_task(examples)
+    if config.repeats:
+        groups[TRANSCRIBE] = repeated(groups.get(TRANSCRIBE, []), config.repeats)
     check_task_weights(groups, config.task_weights)
     config.output.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(config.output).free

@@ -23,6 +23,22 @@ def by_task(examples: Sequence[Example]) -> dict[str, list[Example]]:
     return dict(sorted(groups.items()))
 
 
+def repeated(examples: Sequence[Example], times: Mapping[str, int]) -> list[Example]:
+    """Every example as often as its source says, once where it says nothing.
+
+    Raises:
+        ConfigError: If a source has no example.
+    """
+    sources = [str(one.metadata.get("source") or "") for one in examples]
+    if unknown := sorted(times.keys() - set(sources)):
+        raise ConfigError(f"repeats names {unknown}; the examples are of {sorted(set(sources))}")
+    return [
+        one
+        for one, source in zip(examples, sources, strict=True)
+        for _ in range(times.get(source, 1))
+    ]
+
+
 def limited(
     groups: Mapping[str, Sequence[Example]], most: int, seed: int
 ) -> dict[str, list[Example]]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mowe.adapter import ReadingAdapter
 from mowe.encoders import EncodedAudio
 from mowe.language_model import AUDIO_MARK, Message, Prompt
-from mowe.model import Features, Heard, Losses, MoWEModel
+from mowe.model import Distort, Features, Heard, Losses, MoWEModel
 from mowe.routing import RoutingLoss, routing_loss
 from mowe.training.align import Naming, alignment_loss, base_as_fused
 from mowe.training.augment import spec_augment
@@ -38,10 +38,16 @@ class StepLoss(NamedTuple):
 class AlignStep(nn.Module):
     """Read transcripts by CTC and name labels, without the language model."""
 
-    def __init__(self, model: MoWEModel, naming: Naming | None) -> None:
-        """Wrap a mixture with a reading adapter; `naming` is None where nothing is named."""
+    def __init__(self, model: MoWEModel, naming: Naming | None, mask_share: float) -> None:
+        """Wrap a mixture with a reading adapter.
+
+        Args:
+            model: The mixture.
+            naming: None where nothing is named.
+            mask_share: Of SpecAugment; 0 masks nothing.
+        """
         super().__init__()
-        self.model, self.naming = model, naming
+        self.model, self.naming, self.mask_share = model, naming, mask_share
 
     def forward(
         self,
@@ -60,15 +66,15 @@ class AlignStep(nn.Module):
             named: Their examples.
             seed: Of the masks that SpecAugment draws.
         """
-        adapter, draw = self.model.adapter, torch.Generator().manual_seed(seed)
+        adapter, distort = self.model.adapter, masking(self.mask_share, seed)
         assert isinstance(adapter, ReadingAdapter)
         fused_dim = adapter.reader.entry.in_features
-        frames = spec_augment(base_as_fused(base, fused_dim), base.mask, draw)
+        frames = distort(base_as_fused(base, fused_dim), base.mask)
         ctc = alignment_loss(adapter.read(frames, base.mask), targets)
         if features is None or self.naming is None:
             return AlignLoss(ctc, ctc, ctc.new_zeros(()), None)
         mask = features.base.mask
-        tokens = adapter.hear(spec_augment(self.model.fuse(features), mask, draw), mask)
+        tokens = adapter.hear(distort(self.model.fuse(features), mask), mask)
         naming = self.naming(tokens, named)
         total, routing = ctc + naming, None
         if self.model.router is not None:
@@ -80,10 +86,16 @@ class AlignStep(nn.Module):
 class MixtureStep(nn.Module):
     """The paper's step: next-token loss and routing loss, with a share of CTC kept beside them."""
 
-    def __init__(self, model: MoWEModel, ctc_weight: float) -> None:
-        """Wrap a mixture; `ctc_weight` is the share of the alignment loss that is kept."""
+    def __init__(self, model: MoWEModel, ctc_weight: float, mask_share: float) -> None:
+        """Wrap a mixture.
+
+        Args:
+            model: The mixture.
+            ctc_weight: The share of the alignment loss that is kept.
+            mask_share: Of SpecAugment; 0 masks nothing.
+        """
         super().__init__()
-        self.model, self.ctc_weight = model, ctc_weight
+        self.model, self.ctc_weight, self.mask_share = model, ctc_weight, mask_share
 
     def forward(
         self,
@@ -91,6 +103,7 @@ class MixtureStep(nn.Module):
         examples: Sequence[Example],
         targets: Sequence[Sequence[int] | None],
         silent: Sequence[Example] = (),
+        seed: int = 0,
     ) -> StepLoss:
         """Fuse, adapt, and score the assistant's words.
 
@@ -99,8 +112,9 @@ class MixtureStep(nn.Module):
             examples: Those examples.
             targets: Piece positions of those that are transcripts, else None.
             silent: Examples without a recording.
+            seed: Of the masks that SpecAugment draws.
         """
-        heard = self.model.adapt(features)
+        heard = self.model.adapt(features, masking(self.mask_share, seed))
         asked, unheard = prompts(self.model, examples, heard), prompts(self.model, silent, None)
         parts = self.model(heard, asked, unheard)
         alignment = parts.total.new_zeros(())
@@ -108,6 +122,14 @@ class MixtureStep(nn.Module):
             alignment = alignment_loss(heard.reading, targets)
         tokens = sum(len(prompt.ids) for prompt in (*asked, *unheard))
         return StepLoss(parts.total + self.ctc_weight * alignment, parts, alignment, heard, tokens)
+
+
+def masking(share: float, seed: int) -> Distort:
+    """SpecAugment with masks of up to `share` of a clip, drawn by seed; nothing where 0."""
+    if not share:
+        return lambda frames, _: frames
+    draw = torch.Generator().manual_seed(seed)
+    return lambda frames, mask: spec_augment(frames, mask, draw, time_share=share)
 
 
 def prompts(model: MoWEModel, examples: Sequence[Example], heard: Heard | None) -> list[Prompt]:
