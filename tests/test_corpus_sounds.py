@@ -1,5 +1,6 @@
 """Labelled sounds: their words, the rules that name them, and instruments played from scores."""
 
+import itertools
 import random
 import struct
 from pathlib import Path
@@ -302,7 +303,7 @@ def test_separate_notes_are_as_many_as_the_answer_says_with_pauses_between():
         notes, (ask,) = midi.separate("flute", count, f"seed {count}")
         assert len(notes) == count == int(ask.label)
         assert ask.turns[0][1] == f"{word.capitalize()}."
-        for one, after in zip(notes, notes[1:], strict=False):
+        for one, after in itertools.pairwise(notes):
             assert after.start - one.start - one.seconds > 0.3
 
 

@@ -4,6 +4,7 @@ Yes and no are drawn in pairs: two clips of one split are asked the same thing, 
 first and not for the second. So every word, digit and sound is answered yes as often as no.
 """
 
+import itertools
 import random
 import re
 from collections import Counter, defaultdict
@@ -173,7 +174,8 @@ def _presence(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
 def _speaking(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
     speech = [one for one in clips if is_speech(one.clip)]
     silent = [one for one in clips if _no_voice(one.clip)]
-    for yes, no in list(zip(speech, silent, strict=False))[: most // 4]:
+    pairs = min(len(speech), len(silent), most // 4)
+    for yes, no in zip(speech[:pairs], silent[:pairs], strict=True):
         question = _draw(yes, "speaking").choice(wording.SPEAKING)
         yield yes, _yes_no("presence", question, True)
         yield no, _yes_no("presence", question, False)
@@ -235,7 +237,8 @@ def _edge_words(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
 def _which_word(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
     """Three lines are asked for the same three words, each the answer once."""
     spoken = [one for one in _spoken(clips) if content_words(one.clip)][:most]
-    for three in zip(spoken[::3], spoken[1::3], spoken[2::3], strict=False):
+    spoken = spoken[: len(spoken) // 3 * 3]
+    for three in zip(spoken[::3], spoken[1::3], spoken[2::3], strict=True):
         words = [_draw(one, "which").choice(content_words(one.clip)) for one in three]
         others = ((w, o) for w, here in zip(words, three, strict=True) for o in three if o != here)
         if all(_missing(word, other.clip) for word, other in others):
@@ -283,7 +286,7 @@ def _has_digit(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
 def _prompts(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
     spoken = (one for one in clips if "transcribe" in one.clip.tasks)
     asked = ((one, ask) for one in spoken for ask in prompt_questions(one.clip))
-    return (pair for pair, _ in zip(asked, range(most), strict=False))
+    return itertools.islice(asked, most)
 
 
 # --- what the audio leaves open -----------------------------------------------------------------

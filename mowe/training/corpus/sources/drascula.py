@@ -109,7 +109,8 @@ def _read(materials: Materials) -> Iterator[Clip]:
     folder = materials.unpacked(PACKAGE)
     tables = read_tables(next(folder.rglob("drascula.dat")).read_bytes())
     files = {path.name.upper(): path for path in sorted(folder.rglob("*.[aA][lL][sS]"))}
-    for (character, prefix), lines in zip(CHARACTERS.items(), tables, strict=False):
+    known = zip(CHARACTERS.items(), tables[: len(CHARACTERS)], strict=True)  # other tables follow
+    for (character, prefix), lines in known:
         for line, path in _spoken(lines, prefix, files):
             text = from_capitals(spoken_sentence(line))
             if not text:
