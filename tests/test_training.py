@@ -320,7 +320,12 @@ def test_features_asked_for_under_autocast_are_stored_in_full_precision(corpus):
 
 def test_two_processes_learn_what_one_learns_with_twice_the_batches(corpus, tmp_path):
     alone = settings(corpus, accumulate=2)
-    whole = read_trained(train(alone))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as the two have: other sums turn weights whose gradient is almost 0
+    try:
+        whole = read_trained(train(alone))
+    finally:
+        torch.set_num_threads(threads)
     shared = replace(alone, accumulate=1, output=tmp_path / "shared")
     path = tmp_path / "shared.json"
     path.write_text(config_to_json(shared))
@@ -336,7 +341,6 @@ def test_two_processes_learn_what_one_learns_with_twice_the_batches(corpus, tmp_
     )
     assert done.returncode == 0, done.stderr[-3000:]
     split = read_trained(tmp_path / "shared" / "final")
-    # rounding turns single weights whose gradient is almost zero; other batches would move them all
     for name, tensor in whole.items():
         if tensor.is_floating_point():
-            assert (tensor - split[name]).abs().mean() < 1e-4, name
+            assert torch.allclose(tensor, split[name], atol=2e-4), name

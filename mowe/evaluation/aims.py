@@ -46,7 +46,7 @@ def aims_table(result: Mapping[str, Any]) -> str:
         result: Content of a results file.
     """
     names = [name for name, lines in result["baselines"].items() if lines]
-    rows = [_row([*_HEAD, *names]), _row(["---"] * (len(_HEAD) + len(names)))]
+    rows = [table_row([*_HEAD, *names]), table_row(["---"] * (len(_HEAD) + len(names)))]
     for aim in AIMS:
         line = _find(result["summary"], aim)
         if line is None:
@@ -55,8 +55,10 @@ def aims_table(result: Mapping[str, Any]) -> str:
         values = {name: one["value"] for name, one in found.items() if one is not None}
         cells = _cells(aim, line, values)
         beside = (f"{values[name]:.2f}" if name in values else "" for name in names)
-        rows.append(_row([aim.title, aim.metric, *cells, *beside]))
-    rows += [_row([*cells, *[""] * len(names)]) for cells in _routing(result.get("routing") or {})]
+        rows.append(table_row([aim.title, aim.metric, *cells, *beside]))
+    rows += [
+        table_row([*cells, *[""] * len(names)]) for cells in _routing(result.get("routing") or {})
+    ]
     return "\n".join(rows) + "\n"
 
 
@@ -96,5 +98,6 @@ def _yes(reached: bool) -> str:
     return "yes" if reached else "no"
 
 
-def _row(cells: Sequence[str]) -> str:
+def table_row(cells: Sequence[str]) -> str:
+    """A row of a Markdown table."""
     return f"| {' | '.join(cells)} |"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mowe.errors import ConfigError, MoweError
-from mowe.evaluation.aims import aims_table
+from mowe.evaluation.aims import aims_table, table_row
 from mowe.evaluation.baselines import GUESSES
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
@@ -28,12 +28,12 @@ def markdown(result: Mapping[str, Any]) -> str:
         for name in names
         for line in result["baselines"][name]
     }
-    lines = [_row([*HEAD, *names]), _row(["---"] * (len(HEAD) + len(names)))]
+    lines = [table_row([*HEAD, *names]), table_row(["---"] * (len(HEAD) + len(names)))]
     for line in result["summary"]:
         place = line["task"], line["source"]
         beside = [found.get((name, *place, line["metric"])) for name in names]
         lines.append(
-            _row(
+            table_row(
                 [
                     *(line["group"], *place, str(line["examples"]), line["metric"]),
                     f"**{line['value']:.3f}**",
@@ -71,10 +71,6 @@ def between_marks(page: str, content: str) -> str:
     if not 0 <= start < end:
         raise ConfigError(f"the page needs the marks {BEGIN} and {END}, in this order")
     return f"{page[: start + len(BEGIN)]}\n\n{content.strip()}\n\n{page[end:]}"
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def main(arguments: list[str] | None = None) -> int:
