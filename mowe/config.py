@@ -83,6 +83,8 @@ class AdapterConfig:
     layers: int = 3  # of the reader; `reading` only
     dropout: float = 0.1  # of the reader while training, 0 to 1; `reading` only
     vocabulary_size: int = 0  # text pieces the reader knows; 0 before training; `reading` only
+    events: tuple[str, ...] = ()  # sounds it can name; none before training; `reading` only
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # other labels, by set
 
     def __post_init__(self) -> None:
         _require(self.kind in ADAPTERS, f"adapter must be one of {ADAPTERS}, found {self.kind!r}")
@@ -90,6 +92,9 @@ class AdapterConfig:
             1 <= self.frames_per_token <= 100,
             f"frames_per_token must be 1 to 100, found {self.frames_per_token}",
         )
+        object.__setattr__(self, "events", tuple(self.events))
+        sets = {name: tuple(labels) for name, labels in self.names.items()}
+        object.__setattr__(self, "names", sets)
         _require(
             1 <= self.frames_per_piece <= 8,
             f"frames_per_piece must be 1 to 8, found {self.frames_per_piece}",

@@ -160,18 +160,19 @@ class LanguageModel(nn.Module):
         ids: list[int] = []
         for index, part in enumerate(text.split(AUDIO_MARK)):
             if index:
-                ids += self._encode(AUDIO_START) + [AUDIO_ID] * next(lengths)
+                ids += self.spell(AUDIO_START) + [AUDIO_ID] * next(lengths)
                 part = AUDIO_END + part
-            ids += self._encode(part)
+            ids += self.spell(part)
         return ids
 
-    def _encode(self, text: str) -> list[int]:
+    def spell(self, text: str) -> list[int]:
+        """The tokens of a text, without any that open or end it."""
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return ids
 
     def respell(self, ids: Sequence[int]) -> list[int]:
         """The tokens this model itself would use for the text that `ids` spell."""
-        return self._encode(self.tokenizer.decode(list(ids), skip_special_tokens=True).strip())
+        return self.spell(self.tokenizer.decode(list(ids), skip_special_tokens=True).strip())
 
     def embed(self, ids: Tensor, audio: Tensor) -> Tensor:
         """Text embeddings with audio tokens in their places.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mowe.adapter import AlignedAdapter, AudioTokens, Reading, ReadingAdapter, build_adapter
+from mowe.adapter import AlignedAdapter, AudioTokens, Named, Reading, ReadingAdapter, build_adapter
 from mowe.config import EncoderConfig, MoWEConfig
 from mowe.encoders import AudioEncoder, EncodedAudio, build_encoder
 from mowe.fusion import Fusion, WeakFeatures
@@ -43,6 +43,7 @@ class Heard(NamedTuple):
     pooled: Tensor  # (batch, base_dim) float32, mean of the base frames
     seconds: dict[str, float]  # wall time of `base_encoder`, `weak_encoders`, `adapter`
     reading: Reading | None = None  # what a reading adapter read
+    named: Named | None = None  # what it named
 
     def audio_tokens(self) -> list[Tensor]:
         """The real tokens of each example, `(audio_tokens, llm_dim)`."""
@@ -143,7 +144,8 @@ class MoWEModel(nn.Module):
         if isinstance(self.adapter, AlignedAdapter):
             self.adapter.attach(self.language_model.embedding.weight)
         if isinstance(self.adapter, ReadingAdapter):
-            self.adapter.attach(self.language_model.embedding, self.language_model.respell)
+            language = self.language_model
+            self.adapter.attach(language.embedding, language.respell, language.spell)
 
     def trained_state(self) -> dict[str, Tensor]:
         """What training changes: routers, projections, adapter and LoRA, by parameter name."""
@@ -229,7 +231,8 @@ class MoWEModel(nn.Module):
             fused = distort(fused, features.base.mask)
         audio: AudioTokens = self.adapter(fused, features.base.mask)
         pooled = pool_frames(features.base.frames, features.base.mask)
-        return Heard(audio.tokens, audio.mask, features.routing, pooled, {}, audio.reading)
+        routing = features.routing
+        return Heard(audio.tokens, audio.mask, routing, pooled, {}, audio.reading, audio.named)
 
     def forward(
         self, heard: Heard, prompts: Sequence[Prompt], silent: Sequence[Prompt] = ()

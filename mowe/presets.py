@@ -130,12 +130,12 @@ MINI = MoWEConfig(
     ),
     weak_dim=128,
     routing=RoutingConfig(loss_weight=0.3),  # decision 0010
-    adapter=AdapterConfig(
-        kind="reading", frames_per_token=25, hidden_dim=384, residual_dim=192, dropout=0.0
-    ),
+    adapter=AdapterConfig(kind="reading", hidden_dim=512, residual_dim=192, layers=2, dropout=0.0),
     language_model=LanguageModelConfig(
         source="package:smollm2-135m-instruct",
         architecture=SMOLLM2_135M,
+        lora_rank=8,  # half the default, so that a checkpoint stays below 30 MB
+        lora_alpha=16,
         lora_dropout=0.0,  # drawing its masks takes a CPU a third of every training step
     ),
 )

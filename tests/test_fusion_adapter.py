@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mowe.adapter import (
+    Lens,
     Reading,
     ReadingAdapter,
     build_adapter,
@@ -66,7 +67,7 @@ def test_fusion_refuses_weights_of_another_pool():
 
 def test_thirty_seconds_are_a_hundred_tokens_at_the_default():
     adapter = build_adapter(AdapterConfig(hidden_dim=8), 4, 6)
-    tokens, mask, _ = adapter(torch.randn(1, 1500, 4), torch.ones(1, 1500, dtype=torch.bool))
+    tokens, mask, *_ = adapter(torch.randn(1, 1500, 4), torch.ones(1, 1500, dtype=torch.bool))
     assert tokens.shape == (1, 100, 6)
     assert mask.all()
 
@@ -99,7 +100,7 @@ def reader(vocabulary: int = 5, **changed) -> ReadingAdapter:
     config = AdapterConfig(kind="reading", vocabulary_size=vocabulary, **fields | changed)
     adapter = build_adapter(config, 6, 10).eval()
     adapter.piece_ids.copy_(torch.arange(vocabulary) + 2)
-    adapter.attach(torch.nn.Embedding(20, 10), list)
+    adapter.attach(torch.nn.Embedding(20, 10), list, lambda text: [len(text)])
     return adapter
 
 
@@ -133,9 +134,11 @@ def test_words_reach_the_language_model_in_its_own_tokens():
         asked.append(list(ids))
         return [7, 11] if ids else []
 
-    adapter.attach(embedding, respell)
+    adapter.attach(embedding, respell, lambda text: [len(text)])
     adapter.gate.bias.data.fill_(-50.0)  # never blank
-    adapter.piece.bias.data = torch.tensor([0.0, 500.0, 0.0])  # always the second piece
+    adapter.reader.entry_norm.weight.data.zero_()
+    adapter.reader.entry_norm.bias.data.fill_(1.0)
+    adapter.piece.weight.data = torch.tensor([[0.0], [500.0], [0.0]]).expand(3, 12)  # the second
     mask = torch.ones(2, 50, dtype=torch.bool)
     mask[1] = torch.arange(50) < 0
     audio = adapter(torch.randn(2, 50, 6), mask)
@@ -169,7 +172,8 @@ def test_the_reader_starts_deaf_to_weak_features():
     louder = frames.clone()
     louder[..., 4:] *= 50
     assert torch.equal(adapter.read(frames, mask).pieces, adapter.read(louder, mask).pieces)
-    assert not torch.equal(adapter.hear(frames, mask).tokens, adapter.hear(louder, mask).tokens)
+    quiet, loud = adapter.hear(frames, mask)[0], adapter.hear(louder, mask)[0]
+    assert not torch.equal(quiet.tokens, loud.tokens)
 
 
 def test_ctc_probabilities_sum_to_one():
@@ -177,3 +181,50 @@ def test_ctc_probabilities_sum_to_one():
     log = reading.log_probabilities()
     assert log.shape == (2, 10, 6)
     assert torch.allclose(log.exp().sum(-1), torch.ones(2, 10), atol=1e-5)
+
+
+def test_a_lens_lets_an_untrained_reader_say_the_word_that_a_frame_shows():
+    adapter = reader(vocabulary=4, hidden_dim=4, frames_per_piece=2, layers=2)
+    eye = torch.eye(4)
+    lens = Lens(eye, torch.zeros(4), torch.ones(4), torch.zeros(4), eye * 9)
+    frames = eye[[0, 0, 3, 3, 1, 1, 2, 2]].unsqueeze(0)  # every frame shows one word
+    mask = torch.ones(1, 8, dtype=torch.bool)
+    adapter.begin_with(lens, frames, mask)
+    fused = torch.nn.functional.pad(frames, (0, 2))
+    ignore_columns(adapter, 4)
+    assert adapter.read(fused, mask).pieces.argmax(dim=-1).tolist() == [[0, 3, 1, 2]]
+    with pytest.raises(ValueError, match="needs a lens of sizes"):
+        adapter.begin_with(lens._replace(words=torch.eye(4)[:3]), frames, mask)
+
+
+def test_a_named_label_is_the_mean_of_its_words():
+    adapter = reader(events=("dog bark", "rain"), names={"gender": ("man", "woman")})
+    table = torch.nn.Embedding(20, 10)
+    spelt = {" dog bark": [3, 5], " rain": [7], " none": [1], " man": [2], " woman": [4]}
+    adapter.attach(table, list, spelt.__getitem__)
+    namer = adapter.namer
+    for layer, bias in ((namer.event, [99.0, 0.0]), (namer.label["gender"], [0.0, 0.0, 99.0])):
+        layer.weight.data.zero_()
+        layer.bias.data = torch.tensor(bias)
+    namer.pause.weight.data.zero_()
+    namer.pause.bias.data.fill_(-99.0)  # something sounds all the time
+    frames, mask = torch.randn(2, 50, 6), torch.ones(2, 50, dtype=torch.bool)
+    sounds, named = adapter.hear(frames, mask)
+    assert sounds.tokens.shape == (2, 3, 10)  # 25 frames a token, and one set of labels
+    assert torch.allclose(sounds.tokens[:, 2], table.weight[4].expand(2, -1), atol=1e-5)
+    assert named.probabilities()["gender"].argmax(dim=-1).tolist() == [2, 2]
+    bark = table.weight[[3, 5]].mean(dim=0)
+    assert torch.allclose(namer.event_words(named)[0, 0], bark, atol=1e-5)
+
+
+def test_names_do_not_depend_on_padding_or_batch_mates():
+    adapter = reader(events=("bell", "rain"), names={"gender": ("man", "woman")})
+    frames, mask = torch.randn(2, 150, 6), torch.ones(2, 150, dtype=torch.bool)
+    mask[1, 77:] = False
+    frames[1, 77:] = 100.0  # would be heard if it leaked
+    together, alone = adapter(frames, mask), adapter(frames[1:, :77], mask[1:, :77])
+    kept = together.tokens[1][together.mask[1]]
+    assert torch.allclose(kept, alone.tokens[0][alone.mask[0]], atol=1e-4)
+    assert torch.allclose(
+        together.named.labels["gender"][1], alone.named.labels["gender"][0], atol=1e-5
+    )

@@ -2,7 +2,9 @@
 
 import itertools
 import json
+import math
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -14,21 +16,37 @@ import pytest
 import soundfile
 import torch
 
-from mowe.adapter import AudioTokens, Reading
+from mowe.adapter import Named, Reading
 from mowe.checkpoint import read_trained
 from mowe.config import AdapterConfig, to_dict
 from mowe.errors import ConfigError, ManifestError
-from mowe.language_model import byte_tokenizer
+from mowe.language_model import byte_tokenizer, load_tokenizer
 from mowe.presets import TINY_RANDOM
 from mowe.routing import RoutingControl
 from mowe.training import loop
-from mowe.training.align import Naming, TextPieces, alignment_loss, read_aloud, spoken_form
+from mowe.training.align import (
+    Label,
+    TextPieces,
+    alignment_loss,
+    events_of,
+    labels_of,
+    naming_loss,
+    read_aloud,
+    spoken_form,
+)
 from mowe.training.config import TrainingConfig, config_to_json, read_training_config
 from mowe.training.features import Sound
 from mowe.training.loop import train
 from mowe.training.manifest import Example, read_manifest
 from mowe.training.run import build_run
-from mowe.training.sampling import epoch_batch, mixed_batch, repeated, seconds
+from mowe.training.sampling import (
+    by_clip,
+    epoch_batch,
+    mixed_batch,
+    repeated,
+    seconds,
+    with_follow_ups,
+)
 from mowe.training.steps import masking
 
 TASKS = {"transcribe": ["one two", "three", "four five"], "sound": ["A bell.", "Rain.", "A dog."]}
@@ -191,15 +209,56 @@ def test_nothing_said_is_a_lesson_and_no_transcript_is_none():
     assert alignment_loss(reading, [None, None]).item() == 0
 
 
-def test_naming_is_the_mean_cross_entropy_of_the_tasks_own_labels(corpus):
-    examples = [one for one in read_manifest(corpus, split="train") if one.task == "sound"]
-    naming = Naming({"sound": ["A bell.", "A dog.", "Rain."]}, 6)
-    torch.nn.init.zeros_(naming.heads["sound"].weight)
-    naming.heads["sound"].bias.data = torch.tensor([1.0, 0.0, 0.0])
-    tokens = AudioTokens(torch.randn(3, 4, 6), torch.ones(3, 4, dtype=torch.bool))
-    wanted = torch.log_softmax(torch.tensor([1.0, 0.0, 0.0]), 0)
-    assert naming(tokens, examples).item() == pytest.approx(-wanted.mean().item(), rel=1e-5)
-    assert naming.right(tokens, examples) == [True, False, False]
+def about(task: str, **metadata) -> Example:
+    turns = (("user", "?"), ("assistant", "!"))
+    return Example(audio=None, messages=turns, task=task, metadata=metadata)
+
+
+@pytest.mark.parametrize(
+    ("example", "events"),
+    [
+        (about("sound", label="rain"), ["rain"]),
+        (about("caption", label="rain, dog bark"), ["rain", "dog bark"]),
+        (about("order", label="bell", labels="bell | rain"), ["bell", "rain"]),
+        (about("count", label="three", labels="drum"), ["drum"] * 3),
+        (about("count", label="two", labels="drum | bell"), None),  # two of which?
+        (about("presence", label="no", labels="drum"), None),  # a drum, who knows how often
+        (about("order", label="rain", labels="bell | rain", speaker="ann"), None),
+        (about("transcribe", language="English"), ["speech"]),
+        (about("transcribe"), None),
+    ],
+)
+def test_the_sounds_of_a_recording_follow_from_its_line(example, events):
+    assert events_of(example) == events
+
+
+@pytest.mark.parametrize(
+    ("example", "labels"),
+    [
+        (
+            about("gender", label="woman", language="Greek"),
+            {"gender": "woman", "language": "Greek"},
+        ),
+        (about("emotion", label="calm", speaker="ann"), {"emotion": "calm"}),
+        (about("sound", label="rain"), dict.fromkeys(("emotion", "gender", "language"), "none")),
+        (about("sound", label="rain", speaker="ann"), {}),
+        (about("chat", label="x"), {}),
+    ],
+)
+def test_labels_of_a_recording_are_known_or_left_open(example, labels):
+    assert labels_of(example) == labels
+
+
+def test_naming_loss_is_cross_entropy_of_what_is_known_plus_ctc_per_sound():
+    mask = torch.ones(2, 1, dtype=torch.bool)
+    events = Reading(torch.tensor([[[0.0, 0.0]], [[3.0, 0.0]]]), torch.tensor([[0.0], [1.0]]), mask)
+    named = Named(events, {"gender": torch.tensor([[0.0, 2.0, 0.0], [1.0, 0.0, 0.0]])})
+    known = [Label([1], {"gender": 1}), Label(None, {})]
+    gender = -torch.log_softmax(torch.tensor([0.0, 2.0, 0.0]), 0)[1]
+    sound = math.log(2) + math.log(2)  # not a pause, and one of two
+    assert naming_loss(named, known).item() == pytest.approx(gender.item() + sound, rel=1e-5)
+    nothing = [Label(None, {}), Label(None, {})]
+    assert naming_loss(named, nothing).item() == 0
 
 
 def test_a_run_starts_from_another_ones_checkpoint(corpus):
@@ -211,7 +270,9 @@ def test_a_run_starts_from_another_ones_checkpoint(corpus):
         assert torch.equal(run.model.trained_state()[name].cpu(), tensor), name
     other = replace(TINY_RANDOM, weak_dim=8, adapter=run.model.config.adapter)
     mixture = corpus.parent / "mixture.json"
-    fields = to_dict(replace(other, adapter=replace(other.adapter, vocabulary_size=0)))
+    fields = to_dict(
+        replace(other, adapter=replace(other.adapter, vocabulary_size=0, events=(), names={}))
+    )
     mixture.write_text(json.dumps(fields))
     with pytest.raises(ConfigError, match="holds another mixture"):
         build_run(second)
@@ -228,6 +289,29 @@ def test_training_hears_augmented_versions_and_dev_never_does(corpus):
     store = build_run(config).store
     assert not torch.equal(store.base(examples).frames, store.base(examples, [1]).frames)
     assert torch.equal(store.base(examples, [1]).frames, store.base(examples, [1]).frames)
+
+
+def test_further_questions_about_a_clip_become_turns():
+    turn = lambda text, reply: (("user", f"<audio> {text}"), ("assistant", reply))  # noqa: E731
+    clip = Path("a.wav")
+    first = Example(audio=clip, task="sound", messages=turn("What?", "Rain."))
+    second = Example(audio=clip, task="caption", messages=turn("Describe.", "It rains."))
+    other = Example(audio=clip, start=2.0, task="sound", messages=turn("What?", "A bell."))
+    siblings = by_clip([first, second, other])
+    joined = with_follow_ups(first, siblings, 3, random.Random(0))
+    assert joined.messages == (*first.messages, ("user", "Describe."), ("assistant", "It rains."))
+    assert with_follow_ups(other, siblings, 3, random.Random(0)) == other
+    assert with_follow_ups(first, siblings, 0, random.Random(0)) == first
+
+
+def test_words_that_long_pieces_do_not_cover_are_spelt_in_short_ones(components):
+    tokenizer = load_tokenizer(components["smollm2-135m-instruct"])
+    lacks = lambda token: token != "\u0120elephant"  # noqa: E731
+    pieces = TextPieces.of_texts(tokenizer, 48_900, ["An elephant sleep"], lacks)
+    texts = {tokenizer.decode([token]) for token in pieces.ids}
+    assert " sleep" in texts
+    assert " elephant" not in texts
+    assert pieces.decode(pieces.encode("an elephant sleep")) == "an elephant sleep"
 
 
 def test_text_pieces_come_back_as_text():

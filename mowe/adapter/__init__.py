@@ -12,18 +12,24 @@ from mowe.adapter.aligned import AlignedAdapter
 from mowe.adapter.frames import (
     AudioTokens,
     ConvAdapter,
+    Named,
     Reading,
     StackAdapter,
     stack_frames,
     token_mask,
 )
-from mowe.adapter.reading import ReadingAdapter, ignore_columns
+from mowe.adapter.naming import NONE, Namer
+from mowe.adapter.reading import Lens, ReadingAdapter, ignore_columns
 from mowe.config import AdapterConfig
 
 __all__ = [
+    "NONE",
     "AlignedAdapter",
     "AudioTokens",
     "ConvAdapter",
+    "Lens",
+    "Named",
+    "Namer",
     "Reading",
     "ReadingAdapter",
     "StackAdapter",

@@ -31,12 +31,24 @@ class Reading(NamedTuple):
         return likeliest - 1, (likeliest > 0) & (likeliest != before) & self.mask
 
 
+class Named(NamedTuple):
+    """What the namer makes of a batch."""
+
+    events: Reading  # sounds in the order they are heard, one frame per audio token
+    labels: dict[str, Tensor]  # set -> logits (batch, 1 + labels), `none` first; float32
+
+    def probabilities(self) -> dict[str, Tensor]:
+        """Set -> `(batch, 1 + labels)`."""
+        return {name: logits.softmax(dim=-1) for name, logits in self.labels.items()}
+
+
 class AudioTokens(NamedTuple):
     """Audio as the language model sees it."""
 
     tokens: Tensor  # (batch, audio_tokens, llm_dim)
     mask: Tensor  # (batch, audio_tokens) bool, True = real
     reading: Reading | None = None  # of adapters that read
+    named: Named | None = None  # of adapters that name
 
 
 def token_mask(mask: Tensor, frames_per_token: int) -> Tensor:

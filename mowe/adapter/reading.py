@@ -1,26 +1,28 @@
-"""Audio tokens in two parts: what is heard at a fixed rate, then what is read as text.
+"""Audio tokens in three parts: what is heard in time, what it is called, what is read as text.
 
-The first part carries how things sound, in time. The second part is the text that a CTC reader
-finds in the audio, spelt again in the language model's own tokens; stretches without speech add
-nothing to it, so the language model meets a transcript it can correct rather than a grid of blanks
-(decisions 0009 and 0011).
+The first part carries how things sound at a fixed rate, the second one label of each set for the
+whole recording. The last part is the text that a CTC reader finds in the audio, spelt again in the
+language model's own tokens; stretches without speech add nothing to it, so the language model meets
+a transcript it can correct rather than a grid of blanks (decisions 0009, 0011 to 0013).
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mowe.adapter.frames import AudioTokens, ConvAdapter, Reading, prime_factors, token_mask
+from mowe.adapter.frames import AudioTokens, ConvAdapter, Named, Reading, token_mask
+from mowe.adapter.naming import Namer, Spell
 from mowe.config import AdapterConfig
 
 Respell = Callable[[Sequence[int]], list[int]]  # tokens to the tokens of the text they spell
 
 _KERNEL = 15  # frames a block's convolution sees
-_HEADS = 6
+_HEADS = 8
 _ATTENDING = 1  # last blocks that also attend; Whisper's frames know the whole clip already
-_INNER = 8 / 3  # width of a block's feed-forward layer, in widths of the block
+_INNER = 2  # width of a block's feed-forward layer, in widths of the block
 
 
 class _Block(nn.Module):
@@ -40,11 +42,15 @@ class _Block(nn.Module):
             self.attended = nn.Linear(dim, dim)
         self.near_norm = nn.LayerNorm(dim)
         self.near = nn.Conv1d(dim, dim, _KERNEL, padding=_KERNEL // 2, groups=dim)
-        inner_dim = round(dim * _INNER)
+        inner_dim = dim * _INNER
         self.inner = nn.Sequential(
             nn.LayerNorm(dim), nn.Linear(dim, inner_dim), nn.SiLU(), nn.Linear(inner_dim, dim)
         )
         self.dropout = nn.Dropout(dropout)
+        # A block begins as the identity, so that what a lens sees reaches the output unchanged.
+        for last in (self.near, self.inner[-1], *((self.attended,) if attends else ())):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Map `(batch, frames, dim)`; bool `mask` `(batch, frames)` is True on real frames."""
@@ -63,50 +69,60 @@ class _Block(nn.Module):
         return attended
 
 
+class Lens(NamedTuple):
+    """What a speech decoder's attention makes of single base frames, and its words for pieces."""
+
+    weight: Tensor  # (hidden_dim, base_dim)
+    bias: Tensor  # (hidden_dim,)
+    norm_weight: Tensor  # (hidden_dim,)
+    norm_bias: Tensor  # (hidden_dim,)
+    words: Tensor  # (pieces, hidden_dim)
+
+
 class _Reader(nn.Module):
     """Fused frames to hidden states at the rate of the reading."""
 
     def __init__(self, fused_dim: int, config: AdapterConfig) -> None:
         super().__init__()
         dim = config.hidden_dim
+        self.frames_per_piece = config.frames_per_piece
         self.entry = nn.Linear(fused_dim, dim)
         self.entry_norm = nn.LayerNorm(dim)
-        self.shrink = nn.ModuleList(
-            nn.Conv1d(dim, dim, kernel_size=stride + 1, stride=stride)
-            for stride in prime_factors(config.frames_per_piece)
-        )
+        self.pick = nn.Linear(dim, 1)
         self.blocks = nn.ModuleList(
             _Block(dim, config.dropout, attends=config.layers - layer <= _ATTENDING)
             for layer in range(config.layers)
         )
-        self.norm = nn.LayerNorm(dim)
 
     def forward(self, frames: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden states `(batch, frames / frames_per_piece, hidden_dim)` and their mask."""
-        hidden = self.entry_norm(F.gelu(self.entry(frames)))
-        for shrink in self.shrink:
-            assert isinstance(shrink, nn.Conv1d)
-            stride = shrink.stride[0]
-            hidden = (hidden * mask.unsqueeze(-1)).transpose(1, 2)
-            mask = token_mask(mask, stride)
-            # Right padding so that every started group of frames gives one.
-            hidden = F.pad(hidden, (0, mask.shape[1] * stride - hidden.shape[2] + 1))
-            hidden = F.gelu(shrink(hidden)).transpose(1, 2)
+        hidden = self.entry_norm(self.entry(frames))
+        size, (batch, count, dim) = self.frames_per_piece, hidden.shape
+        missing = -count % size
+        # Within each group of frames, those that say most about a piece count most.
+        scores = self.pick(hidden).squeeze(-1).float().masked_fill(~mask, -1e4)
+        scores = F.pad(scores, (0, missing), value=-1e4).view(batch, -1, size)
+        grouped = F.pad(hidden * mask.unsqueeze(-1), (0, 0, 0, missing)).view(batch, -1, size, dim)
+        shares = scores.softmax(dim=-1).unsqueeze(-1).to(hidden.dtype)
+        hidden, mask = (grouped * shares).sum(dim=2), token_mask(mask, size)
         for block in self.blocks:
             hidden = block(hidden, mask)
-        return self.norm(hidden), mask
+        return hidden, mask
 
 
 class ReadingAdapter(nn.Module):
-    """Tokens of the sound at a fixed rate, an opening token, then the tokens of the text read."""
+    """Tokens of the sound at a fixed rate, one per set of labels, an opening, the text read."""
 
     def __init__(self, fused_dim: int, llm_dim: int, config: AdapterConfig) -> None:
         """Build the layers; `config.vocabulary_size` text pieces can be told apart."""
         super().__init__()
         self.heard = ConvAdapter(fused_dim, llm_dim, config.frames_per_token, config.residual_dim)
+        self.namer = Namer(llm_dim, config.events, config.names)
         self.reader = _Reader(fused_dim, config)
-        self.piece = nn.Linear(config.hidden_dim, config.vocabulary_size)
+        self.piece = nn.Linear(config.hidden_dim, config.vocabulary_size, bias=False)
+        self.gate_norm = nn.LayerNorm(config.hidden_dim)
         self.gate = nn.Linear(config.hidden_dim, 1)
+        self.sharpness = nn.Parameter(torch.ones(()))
         self.loudness = nn.Parameter(torch.ones(()))
         self.opening = nn.Parameter(torch.zeros(llm_dim))
         self.register_buffer("piece_ids", torch.zeros(config.vocabulary_size, dtype=torch.int32))
@@ -116,33 +132,70 @@ class ReadingAdapter(nn.Module):
         self._text: tuple[nn.Embedding, Respell] | None = None  # a tuple is no submodule
 
     @torch.no_grad()
-    def attach(self, embedding: nn.Embedding, respell: Respell) -> None:
-        """Take the language model's input embedding and its way to spell pieces as its tokens.
+    def attach(self, embedding: nn.Embedding, respell: Respell, spell: Spell) -> None:
+        """Take the language model's input embedding and its way to spell.
 
         Args:
             embedding: `(vocabulary, llm_dim)`.
             respell: From `piece_ids` in the order they are read to ids of the same text.
+            spell: From a text to ids.
         """
         self._text = (embedding, respell)
+        self.namer.attach(embedding, spell)
         rows = embedding.weight[self.piece_ids.long().to(embedding.weight.device)].float()
         if len(rows):
             self.text_length = rows.norm(dim=-1).mean().to(self.piece_ids.device)
 
+    @torch.no_grad()
+    def begin_with(self, lens: Lens, frames: Tensor, mask: Tensor) -> None:
+        """Let an untrained reader see base frames as a speech decoder does (decision 0012).
+
+        What every frame has in common says nothing about its piece, so the mean is taken off.
+
+        Args:
+            lens: Of `hidden_dim` and of the pieces that this adapter knows.
+            frames: Base frames of some speech, `(batch, frames, base_dim)`.
+            mask: True on real frames, bool `(batch, frames)`.
+
+        Raises:
+            ValueError: If the lens has other sizes.
+        """
+        reader, base_dim = self.reader, frames.shape[-1]
+        found = (tuple(lens.weight.shape), tuple(lens.words.shape))
+        wanted = ((len(reader.entry.weight), base_dim), tuple(self.piece.weight.shape))
+        if found != wanted:
+            raise ValueError(f"this reader needs a lens of sizes {wanted}, found {found}")
+        reader.entry.weight[:, :base_dim] = lens.weight.to(reader.entry.weight)
+        reader.entry.bias.copy_(lens.bias)
+        reader.entry_norm.weight.copy_(lens.norm_weight)
+        reader.entry_norm.bias.copy_(lens.norm_bias)
+        self.piece.weight.copy_(lens.words)
+        nn.init.zeros_(reader.pick.weight)
+        fused = F.pad(frames, (0, reader.entry.in_features - base_dim))
+        seen = reader.entry_norm(reader.entry(fused))[mask]
+        reader.entry_norm.bias.sub_(seen.mean(dim=0))
+
     def read(self, frames: Tensor, mask: Tensor) -> Reading:
         """Read fused frames `(batch, frames, fused_dim)`."""
         hidden, real = self.reader(frames, mask)
-        return Reading(self.piece(hidden).float(), self.gate(hidden).float().squeeze(-1), real)
+        pieces = self.piece(hidden).float() * self.sharpness
+        return Reading(pieces, self.gate(self.gate_norm(hidden)).float().squeeze(-1), real)
 
-    def hear(self, frames: Tensor, mask: Tensor) -> AudioTokens:
-        """The first part alone: one token per `frames_per_token` fused frames."""
+    def hear(self, frames: Tensor, mask: Tensor) -> tuple[AudioTokens, Named]:
+        """The parts before the opening: a token per `frames_per_token` frames, one per set."""
         sounds = self.heard(frames, mask)
+        named = self.namer(sounds)
         # As long as text embeddings are, so that neither part drowns the other.
         length = self.text_length * self.loudness
-        return AudioTokens(F.normalize(sounds.tokens.float(), dim=-1) * length, sounds.mask)
+        along = F.normalize(sounds.tokens.float(), dim=-1) * length + self.namer.event_words(named)
+        labels = self.namer.label_words(named)
+        known = sounds.mask.any(dim=1, keepdim=True).expand(-1, labels.shape[1])
+        tokens = torch.cat([along * sounds.mask.unsqueeze(-1), labels], dim=1)
+        return AudioTokens(tokens, torch.cat([sounds.mask, known], dim=1)), named
 
     def forward(self, frames: Tensor, mask: Tensor) -> AudioTokens:
         """Map `(batch, frames, fused_dim)` and its bool mask to audio tokens."""
-        sounds = self.hear(frames, mask)
+        sounds, named = self.hear(frames, mask)
         reading = self.read(frames, mask)
         words = self._words(reading)
         opening = self.opening.expand(len(frames), 1, -1)
@@ -150,6 +203,7 @@ class ReadingAdapter(nn.Module):
             torch.cat([sounds.tokens, opening, words.tokens], dim=1),
             torch.cat([sounds.mask, torch.ones_like(sounds.mask[:, :1]), words.mask], dim=1),
             reading,
+            named,
         )
 
     @torch.no_grad()

@@ -6,24 +6,35 @@ tens of thousands of examples; with CTC first, two CPU cores are enough.
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from mowe.adapter import AudioTokens, Reading
+from mowe.adapter import NONE, Named, Namer, Reading
 from mowe.encoders import EncodedAudio
 from mowe.errors import ConfigError
 from mowe.training.manifest import Example
 
+_SHORT_MERGES = 2000  # of the pieces that spell what longer ones do not cover
 _SILENT_PIECES = 10  # pieces that a sound without speech counts for in the mean loss
 
 
+SPEECH = "speech"  # the sound that a voice makes
+SOUND, CAPTION, COUNT, LANGUAGE = "sound", "caption", "count", "language"
+SOUND_TASKS = (SOUND, CAPTION, COUNT, "order", "compare")  # about sounds; a voice may be beside
+SPOKEN_SETS = ("emotion", "gender", LANGUAGE)  # tasks whose answer is one label of a voice
+NUMBERS = {
+    **{word: place for place, word in enumerate(("one", "two", "three", "four", "five"), start=1)},
+    **{str(number): number for number in range(1, 6)},
+}
+
+
 class TextPieces:
-    """The language model's own tokens, cut to its first merges so that each is heard often."""
+    """The language model's own tokens; words that they do not cover are spelt in short ones."""
 
     def __init__(self, tokenizer: Any, merges: int, ids: Sequence[int]) -> None:
         """Know the given pieces.
@@ -33,22 +44,42 @@ class TextPieces:
             merges: How many of its merges to use; fewer give shorter, more frequent pieces.
             ids: The pieces, as ids in the language model's vocabulary.
         """
-        self._tokenizer = _cut(tokenizer, merges)
+        self._tokenizer, self._short = _cut(tokenizer, merges), _cut(tokenizer, _SHORT_MERGES)
         self.ids = list(ids)
         self._index = {token: index for index, token in enumerate(self.ids)}
 
     @classmethod
-    def of_texts(cls, tokenizer: Any, merges: int, texts: Iterable[str]) -> Self:
-        """The pieces that occur in some transcripts."""
-        cut, used = _cut(tokenizer, merges), set[int]()
-        for text in texts:
-            used.update(_ids(cut, text))
+    def of_texts(
+        cls,
+        tokenizer: Any,
+        merges: int,
+        texts: Iterable[str],
+        known: Callable[[str | None], bool] = lambda token: True,
+    ) -> Self:
+        """The pieces that some transcripts need.
+
+        Args:
+            tokenizer: See `__init__`.
+            merges: See `__init__`.
+            texts: The transcripts.
+            known: Which tokens, as the tokenizer writes them, may be pieces of whole words.
+        """
+        cut, short, used = _cut(tokenizer, merges), _cut(tokenizer, _SHORT_MERGES), set[int]()
+        for word in {word for text in texts for word in _words(text)}:
+            ids = _ids(cut, word)
+            whole = all(known(cut.id_to_token(token)) for token in ids)
+            used.update(ids if whole else _ids(short, word))
         return cls(tokenizer, merges, sorted(used))
 
     def encode(self, text: str) -> list[int]:
-        """Piece positions of a transcript; pieces that never occurred in training are left out."""
-        found = _ids(self._tokenizer, text)
-        return [self._index[token] for token in found if token in self._index]
+        """Piece positions of a transcript; what even short pieces cannot spell is left out."""
+        found: list[int] = []
+        for word in _words(text):
+            ids = _ids(self._tokenizer, word)
+            if not all(token in self._index for token in ids):
+                ids = _ids(self._short, word)
+            found += [self._index[token] for token in ids if token in self._index]
+        return found
 
     def decode(self, pieces: Sequence[int]) -> str:
         """Text of piece positions."""
@@ -63,9 +94,14 @@ def _cut(tokenizer: Any, merges: int) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(described))
 
 
-def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
-    ids: list[int] = tokenizer.encode(spoken_form(text), add_special_tokens=False).ids
+def _ids(tokenizer: Tokenizer, word: str) -> list[int]:
+    ids: list[int] = tokenizer.encode(word, add_special_tokens=False).ids
     return ids
+
+
+def _words(text: str) -> list[str]:
+    """The words of `spoken_form`, each with the space before it."""
+    return re.findall(r" [^ ]+", spoken_form(text))
 
 
 def spoken_form(text: str) -> str:
@@ -111,62 +147,90 @@ def base_as_fused(base: EncodedAudio, fused_dim: int) -> Tensor:
     return F.pad(base.frames, (0, fused_dim - base.frames.shape[-1]))
 
 
-class Naming(nn.Module):
-    """One linear classifier per task on the mean audio token; training only, never shipped.
+class Label(NamedTuple):
+    """What is known of a recording, as positions in the namer's lists; None where it is not."""
 
-    It makes the tokens carry labels, and the routers pick encoders that help, at a small part of
-    what the same lesson costs through the language model.
-    """
-
-    def __init__(self, labels: Mapping[str, Sequence[str]], llm_dim: int) -> None:
-        """Build a classifier for each task's labels."""
-        super().__init__()
-        self.places = {
-            task: {label: place for place, label in enumerate(known)}
-            for task, known in labels.items()
-        }
-        self.norm = nn.LayerNorm(llm_dim)
-        self.heads = nn.ModuleDict(
-            {task: nn.Linear(llm_dim, len(known)) for task, known in labels.items()}
-        )
-
-    def forward(self, tokens: AudioTokens, examples: Sequence[Example]) -> Tensor:
-        """Mean cross-entropy over the examples, in nats."""
-        real = tokens.mask.unsqueeze(-1)
-        mean = self.norm((tokens.tokens * real).sum(dim=1) / real.sum(dim=1))
-        losses = [
-            F.cross_entropy(self.heads[one.task](row).float(), self._place(one, mean))
-            for one, row in zip(examples, mean, strict=True)
-        ]
-        return torch.stack(losses).mean()
-
-    @torch.no_grad()
-    def right(self, tokens: AudioTokens, examples: Sequence[Example]) -> list[bool]:
-        """Whether each example's label is named."""
-        real = tokens.mask.unsqueeze(-1)
-        mean = self.norm((tokens.tokens * real).sum(dim=1) / real.sum(dim=1))
-        return [
-            int(self.heads[one.task](row).argmax()) == int(self._place(one, mean))
-            for one, row in zip(examples, mean, strict=True)
-        ]
-
-    def _place(self, example: Example, like: Tensor) -> Tensor:
-        place = self.places[example.task][str(example.metadata["label"])]
-        return torch.tensor(place, device=like.device)
+    events: list[int] | None  # sounds in the order they are heard
+    labels: dict[str, int]  # set -> 0 for none, else 1 + position
 
 
-def labels_by_task(
-    groups: Mapping[str, Sequence[Example]], tasks: Iterable[str]
-) -> dict[str, list[str]]:
-    """Every label that occurs, by task, in alphabetical order.
+def naming_loss(named: Named, known: Sequence[Label]) -> Tensor:
+    """Mean cross-entropy of the labels known, plus mean CTC loss per sound, in nats."""
+    total = named.events.blank.new_zeros(())
+    answers = [
+        (logits[row], one.labels[name])
+        for name, logits in named.labels.items()
+        for row, one in enumerate(known)
+        if name in one.labels
+    ]
+    losses = [F.cross_entropy(row, torch.tensor(at, device=row.device)) for row, at in answers]
+    if losses:
+        total = total + torch.stack(losses).mean()
+    return total + alignment_loss(named.events, [one.events for one in known])
+
+
+def label_of(example: Example, namer: Namer) -> Label:
+    """What the manifest says about a recording, for this namer."""
+    events = events_of(example)
+    places = {name: place for place, name in enumerate(namer.events)}
+    found = None if events is None else [places[one] for one in events if one in places]
+    known = labels_of(example)
+    labels = {
+        name: options.index(known[name])
+        for name, options in namer.sets.items()
+        if known.get(name) in options
+    }
+    return Label(found, labels)
+
+
+def labels_of(example: Example) -> dict[str, str]:
+    """Labels known of a whole recording, by set; `none` of every set where nobody speaks."""
+    about = example.metadata
+    if example.task in SOUND_TASKS and not about.get("speaker") and not about.get("language"):
+        return dict.fromkeys(SPOKEN_SETS, NONE)
+    known = {LANGUAGE: str(about.get("language") or "")}
+    if example.task in SPOKEN_SETS:
+        known[example.task] = str(about["label"])
+    return {name: label for name, label in known.items() if label}
+
+
+def events_of(example: Example) -> list[str] | None:
+    """Sounds that a recording holds, in order; None where the manifest does not say."""
+    about = example.metadata
+    label, parts = str(about.get("label") or ""), str(about.get("labels") or "")
+    if parts and about.get("speaker"):
+        return None  # somebody speaks beside the sounds, who knows when
+    if parts:
+        sounds = parts.split(" | ")
+        if example.task == COUNT:
+            times = NUMBERS.get(label, 0)
+            return sounds * times if len(sounds) == 1 and times else None
+        return sounds if len(sounds) > 1 else None
+    if example.task in (SOUND, CAPTION) and label:
+        return label.split(", ")
+    return [SPEECH] if about.get("language") else None
+
+
+def known_names(
+    groups: Mapping[str, Sequence[Example]], tasks: Sequence[str]
+) -> tuple[list[str], dict[str, list[str]]]:
+    """Every sound and every label that occurs in the examples of some tasks.
+
+    Returns:
+        Sounds in alphabetical order, and labels by set.
 
     Raises:
-        ConfigError: If a task does not occur or has an example without a label.
+        ConfigError: If a task does not occur, or an example of a set has no label.
     """
-    found = {}
+    events: set[str] = set()
     for task in tasks:
-        labels = {str(one.metadata.get("label") or "") for one in groups.get(task, ())}
-        if not labels or "" in labels:
+        if not groups.get(task):
+            raise ConfigError(f"task {task!r} cannot be named: the manifest has no example of it")
+        events.update(one for example in groups[task] for one in events_of(example) or ())
+    sets = {}
+    for task in (task for task in SPOKEN_SETS if task in tasks):
+        labels = {str(example.metadata.get("label") or "") for example in groups[task]}
+        if "" in labels:
             raise ConfigError(f"task {task!r} cannot be named: examples need a label each")
-        found[task] = sorted(labels)
-    return found
+        sets[task] = sorted(labels)
+    return sorted(events), sets

@@ -200,7 +200,8 @@ def _recipe(recipe: Path, scratch: Path) -> Iterator[Packed]:
 
 def _weights(recipe: Path, scratch: Path) -> Iterator[Packed]:
     """Every frozen component, where `MOWE_CACHE` and `HF_HUB_CACHE` will be looked through."""
-    for source in sources(read_mixture(read_training_config(recipe).preset)):
+    config = read_training_config(recipe)
+    for source in (*sources(read_mixture(config.preset)), *filter(None, [config.lens])):
         kind, _, name = source.partition(":")
         folder = weights.resolve(source)
         if kind == "folder":

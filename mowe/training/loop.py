@@ -17,11 +17,13 @@ import torchaudio.functional as AF
 from torch import Tensor, nn
 
 from mowe.adapter import ReadingAdapter
+from mowe.errors import ConfigError
 from mowe.model import Features, MoWEModel
 from mowe.routing import Routing, RoutingControl, RoutingLoss
-from mowe.training.align import base_as_fused, read_aloud, spoken_form
+from mowe.training.align import SOUND, base_as_fused, label_of, read_aloud, spoken_form
 from mowe.training.config import TrainingConfig
 from mowe.training.features import Sound
+from mowe.training.lens import read_lens
 from mowe.training.manifest import Example
 from mowe.training.run import (
     TRANSCRIBE,
@@ -32,10 +34,10 @@ from mowe.training.run import (
     load_progress,
     save_progress,
 )
-from mowe.training.sampling import epoch_batch, limited, mixed_batch
+from mowe.training.sampling import epoch_batch, limited, mixed_batch, with_follow_ups
 from mowe.training.steps import AlignLoss, AlignStep, MixtureStep, StepLoss, prompts
 
-SOUND = "sound"  # the task whose recordings hold no speech
+_CENTRE_CLIPS = 64  # recordings whose mean frame a lens leaves out
 
 
 def train(config: TrainingConfig) -> Path:
@@ -62,19 +64,12 @@ def train(config: TrainingConfig) -> Path:
 
 
 def align(run: Run, progress: Progress) -> None:
-    """Teach the adapter to read base features as text pieces and, if asked, to name labels."""
-    config, model = run.config, run.model
-    _fill(run, [*run.groups[TRANSCRIBE], *run.groups.get(SOUND, [])], weak=False)
-    named = [one for task in config.name_tasks for one in run.groups[task] if run.naming]
-    _fill(run, named, weak=False)  # what the routers choose is computed when it is chosen
-    routed = bool(named) and model.router is not None
-    groups = _groups(
-        [(model.adapter, config.align_rate)]
-        + ([(model.fusion, config.align_rate), (run.naming, config.align_rate)] if named else [])
-        + ([(model.router, config.router_rate)] if routed else [])
-    )
-    optimizer = _optimizer(run, groups, progress)
-    module = run.accelerator.prepare(AlignStep(model, run.naming, config.mask_share))
+    """Teach the adapter to read base features as text pieces and, if asked, to name sounds."""
+    config = run.config
+    if config.lens and config.start is None and not progress.step:
+        _begin_with_lens(run)
+    optimizer = _optimizer(run, _groups(config, _align_rooms(run)), progress)
+    module = run.accelerator.prepare(AlignStep(run.model, config.mask_share))
     clock = _Clock(config.save_minutes)
     for step in range(progress.step, config.align_steps):
         _set_rate(optimizer, step, config.align_steps, config.warmup)
@@ -94,28 +89,68 @@ def align(run: Run, progress: Progress) -> None:
     save_progress(run, optimizer, Progress("mixture", 0))
 
 
+def _begin_with_lens(run: Run) -> None:
+    """Set the untrained reader of a run to the lens that its config names."""
+    adapter, pieces = run.model.adapter, run.pieces
+    assert isinstance(adapter, ReadingAdapter)
+    assert pieces is not None
+    lens = read_lens(run.config.lens, run.model.language_model.tokenizer, pieces.ids)
+    speech = run.groups[TRANSCRIBE]
+    drawn = random.Random(run.config.seed).sample(speech, min(_CENTRE_CLIPS, len(speech)))
+    base = run.store.base(drawn)
+    try:
+        adapter.begin_with(lens, base.frames, base.mask)
+    except ValueError as error:
+        raise ConfigError(f"{run.config.lens} does not fit this mixture: {error}") from error
+
+
+def _align_rooms(run: Run) -> list[tuple[nn.Module | None, float]]:
+    """What an alignment trains, each with its peak rate; features that it needs are computed."""
+    config, model = run.config, run.model
+    if config.align_batch:
+        _fill(run, [*run.groups[TRANSCRIBE], *run.groups.get(SOUND, [])], weak=False)
+    if not config.name_batch:
+        return [(model.adapter, config.align_rate)]
+    named = [one for task in config.name_tasks for one in run.groups[task]]
+    _fill(run, named, weak=False)  # what the routers choose is computed when it is chosen
+    return [
+        (model.adapter, config.align_rate),
+        (model.fusion, config.align_rate),
+        (model.router, config.router_rate),
+    ]
+
+
 def _align_step(
     run: Run, module: nn.Module, micro_step: int, control: RoutingControl | None
 ) -> tuple[AlignLoss, Features | None]:
     config, index = run.config, _index(run, micro_step)
-    speech, silent = run.groups[TRANSCRIBE], run.groups.get(SOUND, [])
-    quiet = round(config.align_batch * config.silent_share) if silent else 0
-    batch = epoch_batch(speech, config.align_batch - quiet, config.seed, index, config.bucket)
-    batch += mixed_batch({SOUND: silent}, {}, quiet, config.seed, index) if quiet else []
-    names, features = _named(run, index), None
+    names = _named(run, index)
     _training(run.model)
     with _step_seed(config.seed, index), run.accelerator.autocast():
-        base = run.store.base(batch, _versions(config, batch, index))
+        batch = _speech(run, index)
+        base = run.store.base(batch, _versions(config, batch, index)) if batch else None
+        features = None
         if names:
             features = run.store.features(names, control, _versions(config, names, index))
         losses: AlignLoss = module(base, _targets(run, batch), features, names, index)
     return losses, features
 
 
+def _speech(run: Run, index: int) -> list[Example]:
+    """Examples to be read, a share of them without speech."""
+    config, silent = run.config, run.groups.get(SOUND, [])
+    if not config.align_batch:
+        return []
+    quiet = round(config.align_batch * config.silent_share) if silent else 0
+    size = config.align_batch - quiet
+    batch = epoch_batch(run.groups[TRANSCRIBE], size, config.seed, index, config.bucket)
+    return batch + (mixed_batch({SOUND: silent}, {}, quiet, config.seed, index) if quiet else [])
+
+
 def _named(run: Run, index: int) -> list[Example]:
-    """Examples whose label is to be named; none without such tasks."""
+    """Examples whose sounds and labels are to be named; none without a batch of them."""
     config = run.config
-    if run.naming is None:
+    if not config.name_batch:
         return []
     groups = {task: run.groups[task] for task in config.name_tasks}
     weights = {task: config.task_weights.get(task, 1.0) for task in groups}
@@ -144,13 +179,13 @@ def mix(run: Run, progress: Progress) -> None:
     seen = [
         one for task, group in tasks.items() if config.task_weights.get(task, 1) for one in group
     ]
-    dense_steps = 0 if run.naming else config.dense_steps
+    dense_steps = 0 if config.align_steps and config.name_batch else config.dense_steps
     # Past the dense steps few encoders are chosen: what those need is computed when it is needed.
     _fill(run, [*seen, *run.dev], weak=progress.step < dense_steps)
     lora = [one for name, one in model.named_parameters() if ".lora_" in name]
     rooms = [(model.fusion, config.rate), (model.adapter, config.rate)]
     rooms += [(model.router, config.router_rate)] if model.router is not None else []
-    groups = [*_groups(rooms), {"params": lora, "peak": config.lora_rate}]
+    groups = [*_groups(config, rooms), {"params": lora, "peak": config.lora_rate}]
     for parameter in lora:
         parameter.requires_grad_(True)
     optimizer = _optimizer(run, groups, progress)
@@ -186,7 +221,11 @@ def _mixture_step(
 ) -> StepLoss:
     config, accelerator, index = run.config, run.accelerator, _index(run, micro_step)
     weights = config.task_weights
-    drawn = mixed_batch(tasks, weights, config.batch, config.seed, index, config.bucket)
+
+    def follow(example: Example, draw: random.Random) -> Example:
+        return with_follow_ups(example, run.siblings, config.follow_ups, draw)
+
+    drawn = mixed_batch(tasks, weights, config.batch, config.seed, index, config.bucket, follow)
     batch = [example for example in drawn if example.audio is not None]
     silent = [example for example in drawn if example.audio is None]
     _training(run.model)
@@ -267,19 +306,35 @@ def dev_reading(run: Run) -> dict[str, Any]:
 
 
 def dev_naming(run: Run) -> dict[str, float]:
-    """Share of dev labels that are named right under the learned routing, by task."""
-    adapter, found = run.model.adapter, {}
-    if run.naming is None:
+    """How much of the dev labels is named right under the learned routing.
+
+    Returns:
+        By set the share of recordings; `sounds`, of the tasks whose recordings hold sounds, the
+        share whose whole sequence is right.
+    """
+    adapter = run.model.adapter
+    if not run.config.name_batch:
         return {}
     assert isinstance(adapter, ReadingAdapter)
     run.model.eval()
-    for task, places in run.naming.places.items():
-        batch = [one for one in run.dev if one.task == task and one.metadata["label"] in places]
-        if batch:
-            with torch.no_grad(), run.accelerator.autocast():
-                features = run.store.features(batch, None)
-                tokens = adapter.hear(run.model.fuse(features), features.base.mask)
-                right = run.naming.right(tokens, batch)
+    found = {}
+    for task in run.config.name_tasks:
+        batch = [one for one in run.dev if one.task == task]
+        known = [label_of(one, adapter.namer) for one in batch]
+        if not batch:
+            continue
+        with torch.no_grad(), run.accelerator.autocast():
+            features = run.store.features(batch, None)
+            _, named = adapter.hear(run.model.fuse(features), features.base.mask)
+        wanted: list[Any] = [one.labels.get(task) for one in known]
+        if task in adapter.namer.sets:
+            heard: list[Any] = named.labels[task].argmax(dim=-1).tolist()
+        else:
+            wanted = [one.events for one in known]
+            best, said = named.events.best()
+            heard = [row[kept].tolist() for row, kept in zip(best, said, strict=True)]
+        right = [a == b for a, b in zip(heard, wanted, strict=True) if b is not None]
+        if right:
             found[f"dev_named_{task}"] = sum(right) / len(right)
     return found
 
@@ -311,10 +366,15 @@ def _report(
     return found
 
 
-def _groups(rooms: Sequence[tuple[nn.Module | None, float]]) -> list[dict[str, Any]]:
+def _groups(
+    config: TrainingConfig, rooms: Sequence[tuple[nn.Module | None, float]]
+) -> list[dict[str, Any]]:
     groups = []
     for room, peak in rooms:
         parameters = [] if room is None else list(room.parameters())
+        if config.lens and isinstance(room, ReadingAdapter):  # a lens' words stay what they are
+            room.piece.weight.requires_grad_(False)
+            parameters = [one for one in parameters if one is not room.piece.weight]
         for parameter in parameters:
             parameter.requires_grad_(True)
         groups.append({"params": parameters, "peak": peak})

@@ -11,7 +11,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from mowe import weights
 from mowe.adapter import ReadingAdapter, ignore_columns
@@ -20,16 +19,16 @@ from mowe.config import MoWEConfig, from_dict
 from mowe.errors import CheckpointError, ConfigError
 from mowe.language_model import load_tokenizer
 from mowe.presets import preset
-from mowe.training.align import Naming, TextPieces, labels_by_task
+from mowe.training.align import TextPieces, known_names
 from mowe.training.config import TrainingConfig, config_to_json
 from mowe.training.features import FeatureStore
+from mowe.training.lens import lens_knows
 from mowe.training.logs import TrainingLog
 from mowe.training.manifest import Example, read_manifest
-from mowe.training.sampling import by_task, check_task_weights, limited, repeated
+from mowe.training.sampling import by_clip, by_task, check_task_weights, limited, repeated
 
 TRANSCRIBE = "transcribe"
 _PROGRESS, _WEIGHTS, _OPTIMIZER = "progress.json", "trained.safetensors", "optimizer.pt"
-_NAMING = "naming."
 _NEEDED_BYTES = 2_000_000_000  # room for checkpoints and the first features
 
 
@@ -50,9 +49,9 @@ class Run:
     model: MoWE
     store: FeatureStore
     groups: dict[str, list[Example]]
+    siblings: dict[Any, list[Example]]  # training examples with a task weight, by clip
     dev: list[Example]
     pieces: TextPieces | None
-    naming: Naming | None
     reports: TrainingLog
 
     @property
@@ -99,18 +98,13 @@ def build_run(config: TrainingConfig) -> Run:
         ignore_columns(model.adapter, model.base_encoder.dim)
     if config.start is not None:
         load_trained(model, read_trained(config.start))
-    labels = labels_by_task(groups, config.name_tasks) if config.name_batch else {}
-    naming = _naming(labels, model, config.seed) if labels else None
     (config.output / "config.json").write_text(config_to_json(config), encoding="utf-8")
     store = FeatureStore(model, config.feature_folder)
     reports = TrainingLog(config.output, model.encoder_names)
-    return Run(config, accelerator, model, store, groups, _dev(config), pieces, naming, reports)
-
-
-def _naming(labels: dict[str, list[str]], model: MoWE, seed: int) -> Naming:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return Naming(labels, model.language_model.dim).to(model.device)
+    drawn = (one for one in examples if config.task_weights.get(one.task, 1.0) > 0)
+    siblings = by_clip(drawn) if config.follow_ups else {}
+    dev = _dev(config)
+    return Run(config, accelerator, model, store, groups, siblings, dev, pieces, reports)
 
 
 def read_mixture(name: str) -> MoWEConfig:
@@ -135,24 +129,31 @@ def _mixture(
         return mixture, None
     tokenizer = load_tokenizer(weights.resolve(mixture.language_model.source))
     if config.start is not None:
-        pieces = TextPieces(tokenizer, config.merges, _started_pieces(config.start, mixture))
-    else:
-        texts = [example.answer for example in groups.get(TRANSCRIBE, [])]
-        if not texts:
-            raise ConfigError(f"a reading adapter needs examples of task {TRANSCRIBE!r}")
-        pieces = TextPieces.of_texts(tokenizer, config.merges, texts)
-    adapter = replace(mixture.adapter, vocabulary_size=len(pieces.ids))
+        started = _started(config.start, mixture)
+        ids = read_trained(config.start)["adapter.piece_ids"].tolist()
+        return started, TextPieces(tokenizer, config.merges, ids)
+    texts = [example.answer for example in groups.get(TRANSCRIBE, [])]
+    if not texts:
+        raise ConfigError(f"a reading adapter needs examples of task {TRANSCRIBE!r}")
+    known = lens_knows(config.lens) if config.lens else lambda token: True
+    pieces = TextPieces.of_texts(tokenizer, config.merges, texts, known)
+    events, names = known_names(groups, config.name_tasks)
+    adapter = replace(
+        mixture.adapter,
+        vocabulary_size=len(pieces.ids),
+        events=tuple(events),
+        names={name: tuple(labels) for name, labels in names.items()},
+    )
     return replace(mixture, adapter=adapter), pieces
 
 
-def _started_pieces(start: Path, mixture: MoWEConfig) -> list[int]:
-    """The text pieces of the checkpoint that a run starts from."""
+def _started(start: Path, mixture: MoWEConfig) -> MoWEConfig:
+    """The mixture of the checkpoint that a run starts from, with what it learnt to tell apart."""
     found = read_config(start)
-    known = replace(found.adapter, vocabulary_size=0)
-    if replace(found, adapter=known) != mixture:
+    fresh = replace(found.adapter, vocabulary_size=0, events=(), names={})
+    if replace(found, adapter=fresh) != mixture:
         raise ConfigError(f"{start} holds another mixture ({found.preset!r}) than this run's")
-    ids: list[int] = read_trained(start)["adapter.piece_ids"].tolist()
-    return ids
+    return found
 
 
 def _dev(config: TrainingConfig) -> list[Example]:
@@ -171,7 +172,8 @@ def save_progress(run: Run, optimizer: torch.optim.Optimizer, progress: Progress
     partial = run.checkpoint.with_suffix(f".{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    state = {name: one.detach().cpu().contiguous() for name, one in _state(run).items()}
+    trained = run.model.trained_state()
+    state = {name: one.detach().cpu().contiguous() for name, one in trained.items()}
     save_file(state, partial / _WEIGHTS)
     torch.save(optimizer.state_dict(), partial / _OPTIMIZER)
     (partial / _PROGRESS).write_text(json.dumps(vars(progress)), encoding="utf-8")
@@ -183,11 +185,6 @@ def save_progress(run: Run, optimizer: torch.optim.Optimizer, progress: Progress
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _state(run: Run) -> dict[str, Tensor]:
-    naming = {} if run.naming is None else run.naming.state_dict()
-    return run.model.trained_state() | {f"{_NAMING}{name}": one for name, one in naming.items()}
-
-
 def load_progress(run: Run) -> Progress:
     """Take up the latest checkpoint's weights; a run without one starts at the beginning.
 
@@ -197,16 +194,7 @@ def load_progress(run: Run) -> Progress:
     folder = run.checkpoint if run.checkpoint.is_dir() else run.checkpoint.with_suffix(".old")
     if not folder.is_dir():
         return Progress(stage="align" if run.config.align_steps else "mixture")
-    state = load_file(folder / _WEIGHTS)
-    naming = {name: state.pop(name) for name in list(state) if name.startswith(_NAMING)}
-    load_trained(run.model, state)
-    if run.naming is not None:
-        try:
-            run.naming.load_state_dict(
-                {name.removeprefix(_NAMING): naming[name] for name in naming}
-            )
-        except RuntimeError as error:
-            raise CheckpointError(f"the checkpoint names other labels: {error}") from error
+    load_trained(run.model, load_file(folder / _WEIGHTS))
     return Progress(**json.loads((folder / _PROGRESS).read_text(encoding="utf-8")))
 
 

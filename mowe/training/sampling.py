@@ -2,10 +2,14 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from mowe.errors import ConfigError
-from mowe.training.manifest import Example
+from mowe.training.manifest import AUDIO_TAG, Example
+
+_TOKENS_PER_SECOND, _SIGNS_PER_TOKEN, _TURN_TOKENS = 4.0, 4.0, 6.0  # rough, only to sort by
+Clip = tuple[str, float, float | None]  # as `Example.clip`
 
 
 def seconds(example: Example) -> float:
@@ -21,6 +25,29 @@ def by_task(examples: Sequence[Example]) -> dict[str, list[Example]]:
     for example in examples:
         groups[example.task].append(example)
     return dict(sorted(groups.items()))
+
+
+def by_clip(examples: Iterable[Example]) -> dict[Clip, list[Example]]:
+    """Examples grouped by their recording; text-only ones are left out."""
+    groups: dict[Clip, list[Example]] = defaultdict(list)
+    for example in examples:
+        if example.audio is not None:
+            groups[example.clip].append(example)
+    return dict(groups)
+
+
+def with_follow_ups(
+    example: Example, siblings: Mapping[Clip, Sequence[Example]], most: int, draw: random.Random
+) -> Example:
+    """The example with up to `most` further questions about its clip as turns behind its own."""
+    asked = {example.messages[0]}
+    others = [one for one in siblings.get(example.clip, ()) if one.messages[0] not in asked]
+    turns = [
+        (role, text.replace(f"{AUDIO_TAG} ", "").replace(AUDIO_TAG, ""))
+        for other in draw.sample(others, min(most, len(others)))
+        for role, text in other.messages
+    ]
+    return replace(example, messages=(*example.messages, *turns))
 
 
 def repeated(examples: Sequence[Example], times: Mapping[str, int]) -> list[Example]:
@@ -75,16 +102,19 @@ def mixed_batch(
     seed: int,
     index: int,
     bucket: int = 1,
+    follow: Callable[[Example, random.Random], Example] = lambda example, _: example,
 ) -> list[Example]:
     """The batch of micro-step `index`: tasks drawn by weight, examples evenly within a task.
 
-    `bucket` batches are drawn together and cut by length, so that little of a batch is padding.
+    `bucket` batches are drawn together and cut by length, so that little of a batch is padding;
+    `follow` may add to an example what belongs to it.
     """
     draw = random.Random(f"{seed}:{index // bucket}")
     tasks = list(groups)
     shares = [weights.get(task, 1.0) for task in tasks]
     chosen = draw.choices(tasks, shares, k=size * bucket)
-    return _by_length([draw.choice(groups[task]) for task in chosen], size, index, draw)
+    drawn = [follow(draw.choice(groups[task]), draw) for task in chosen]
+    return _by_length(drawn, size, index, draw, _length)
 
 
 def epoch_batch(
@@ -100,18 +130,28 @@ def epoch_batch(
     order = list(range(len(examples)))
     random.Random(f"{seed}:{epoch}").shuffle(order)
     drawn = [examples[i] for i in order[place * together : (place + 1) * together]]
-    return _by_length(drawn, size, index, random.Random(f"{seed}:{epoch}:{place}"))
+    return _by_length(drawn, size, index, random.Random(f"{seed}:{epoch}:{place}"), seconds)
 
 
-def _by_length(drawn: list[Example], size: int, index: int, draw: random.Random) -> list[Example]:
+def _by_length(
+    drawn: list[Example],
+    size: int,
+    index: int,
+    draw: random.Random,
+    length: Callable[[Example], float],
+) -> list[Example]:
     """Batch `index` of the batches that `drawn` makes when it is sorted by length."""
     batches = max(len(drawn) // size, 1)
     if batches == 1:
         return drawn
-    # A line without sound has no length of its own; any place will do.
-    lengths = [seconds(one) or draw.uniform(1.0, 10.0) for one in drawn]
-    ordered = [one for _, one in sorted(zip(lengths, drawn, strict=True), key=lambda it: it[0])]
+    ordered = sorted(drawn, key=length)
     places = list(range(batches))
     draw.shuffle(places)
     place = places[index % batches]
     return ordered[place * size : (place + 1) * size]
+
+
+def _length(example: Example) -> float:
+    """About how many tokens a language model reads: of the sound, of the turns and around them."""
+    turns = sum(len(text) / _SIGNS_PER_TOKEN + _TURN_TOKENS for _, text in example.messages)
+    return seconds(example) * _TOKENS_PER_SECOND + turns

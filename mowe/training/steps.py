@@ -11,7 +11,7 @@ from mowe.encoders import EncodedAudio
 from mowe.language_model import AUDIO_MARK, Message, Prompt
 from mowe.model import Distort, Features, Heard, Losses, MoWEModel
 from mowe.routing import RoutingLoss, routing_loss
-from mowe.training.align import Naming, alignment_loss, base_as_fused
+from mowe.training.align import alignment_loss, base_as_fused, label_of, naming_loss
 from mowe.training.augment import spec_augment
 from mowe.training.manifest import AUDIO_TAG, Example
 
@@ -36,22 +36,21 @@ class StepLoss(NamedTuple):
 
 
 class AlignStep(nn.Module):
-    """Read transcripts by CTC and name labels, without the language model."""
+    """Read transcripts by CTC and name sounds and labels, without the language model."""
 
-    def __init__(self, model: MoWEModel, naming: Naming | None, mask_share: float) -> None:
+    def __init__(self, model: MoWEModel, mask_share: float) -> None:
         """Wrap a mixture with a reading adapter.
 
         Args:
             model: The mixture.
-            naming: None where nothing is named.
             mask_share: Of SpecAugment; 0 masks nothing.
         """
         super().__init__()
-        self.model, self.naming, self.mask_share = model, naming, mask_share
+        self.model, self.mask_share = model, mask_share
 
     def forward(
         self,
-        base: EncodedAudio,
+        base: EncodedAudio | None,
         targets: Sequence[Sequence[int] | None],
         features: Features | None,
         named: Sequence[Example],
@@ -60,7 +59,7 @@ class AlignStep(nn.Module):
         """Losses of one step.
 
         Args:
-            base: Base frames of the recordings to read.
+            base: Base frames of the recordings to read, None without any.
             targets: Their piece positions; empty where nothing is said.
             features: Of the recordings to name, None without any.
             named: Their examples.
@@ -68,14 +67,16 @@ class AlignStep(nn.Module):
         """
         adapter, distort = self.model.adapter, masking(self.mask_share, seed)
         assert isinstance(adapter, ReadingAdapter)
-        fused_dim = adapter.reader.entry.in_features
-        frames = distort(base_as_fused(base, fused_dim), base.mask)
-        ctc = alignment_loss(adapter.read(frames, base.mask), targets)
-        if features is None or self.naming is None:
-            return AlignLoss(ctc, ctc, ctc.new_zeros(()), None)
+        ctc = naming = adapter.opening.new_zeros(())
+        if base is not None:
+            fused_dim = adapter.reader.entry.in_features
+            frames = distort(base_as_fused(base, fused_dim), base.mask)
+            ctc = alignment_loss(adapter.read(frames, base.mask), targets)
+        if features is None:
+            return AlignLoss(ctc, ctc, naming, None)
         mask = features.base.mask
-        tokens = adapter.hear(distort(self.model.fuse(features), mask), mask)
-        naming = self.naming(tokens, named)
+        _, found = adapter.hear(distort(self.model.fuse(features), mask), mask)
+        naming = naming_loss(found, [label_of(one, adapter.namer) for one in named])
         total, routing = ctc + naming, None
         if self.model.router is not None:
             routing = routing_loss(features.routing)
@@ -84,7 +85,7 @@ class AlignStep(nn.Module):
 
 
 class MixtureStep(nn.Module):
-    """The paper's step: next-token loss and routing loss, with a share of CTC kept beside them."""
+    """The paper's step: next-token and routing loss, a share of the alignment's beside them."""
 
     def __init__(self, model: MoWEModel, ctc_weight: float, mask_share: float) -> None:
         """Wrap a mixture.
@@ -120,6 +121,11 @@ class MixtureStep(nn.Module):
         alignment = parts.total.new_zeros(())
         if self.ctc_weight and heard.reading is not None:
             alignment = alignment_loss(heard.reading, targets)
+        if self.ctc_weight and heard.named is not None:
+            adapter = self.model.adapter
+            assert isinstance(adapter, ReadingAdapter)
+            known = [label_of(one, adapter.namer) for one in examples]
+            alignment = alignment + naming_loss(heard.named, known)
         tokens = sum(len(prompt.ids) for prompt in (*asked, *unheard))
         return StepLoss(parts.total + self.ctc_weight * alignment, parts, alignment, heard, tokens)
 

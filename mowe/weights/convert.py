@@ -127,6 +127,55 @@ def _whisper_config(
     }
 
 
+def convert_whisper_lens(files: Sequence[bytes]) -> Converted:
+    """How a Whisper decoder looks at single encoder frames: a linear map, a norm, its words.
+
+    A decoder layer adds `out(value(frame))` to its state for each frame that it attends to; summed
+    over the layers and normalised, a frame can be compared with the words' embeddings by itself.
+
+    Args:
+        files: The parts of one `model.bin` and the `tokenizer.json`, in any order.
+
+    Returns:
+        `map.weight` `(dim, dim)`, `map.bias`, `norm.weight`, `norm.bias` and `words` `(vocabulary,
+        dim)`, beside the tokenizer.
+
+    Raises:
+        WeightsError: If there is not one tokenizer, or a tensor is missing.
+    """
+    spelling = [one for one in files if one.startswith(b"{")]
+    if len(spelling) != 1:
+        raise WeightsError(f"a lens needs one tokenizer.json, found {len(spelling)}")
+    stored = read_ct2(b"".join(one for one in files if one is not spelling[0]))
+    attention = re.compile(r"decoder/layer_\d+/attention/linear_1/weight")
+    layers = [name.removesuffix("linear_1/weight") for name in stored if attention.fullmatch(name)]
+    if not layers:
+        raise WeightsError("not a whole Whisper model: the decoder's layers are missing")
+    weight, bias = [], []
+    for layer in layers:
+        value, value_bias = (
+            np.split(_lens_tensor(stored, f"{layer}linear_1/{field}"), 2)[1]  # keys, then values
+            for field in ("weight", "bias")
+        )
+        out = _lens_tensor(stored, f"{layer}linear_2/weight")
+        weight.append(out @ value)
+        bias.append(out @ value_bias + _lens_tensor(stored, f"{layer}linear_2/bias"))
+    tensors = {
+        "map.weight": np.sum(weight, axis=0),
+        "map.bias": np.sum(bias, axis=0),
+        "norm.weight": _lens_tensor(stored, "decoder/layer_norm/gamma"),
+        "norm.bias": _lens_tensor(stored, "decoder/layer_norm/beta"),
+        "words": _lens_tensor(stored, "decoder/embeddings/weight"),
+    }
+    return Converted(as_half(tensors), {"tokenizer.json": spelling[0].decode()})
+
+
+def _lens_tensor(stored: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    if name not in stored:
+        raise WeightsError(f"not a whole Whisper model: {name} is missing")
+    return stored[name].astype(np.float32)
+
+
 def convert_ge2e(files: Sequence[bytes]) -> Converted:
     """The speaker LSTM and its last linear layer, under the checkpoint's own names."""
     state = read_torch(files[0])["model_state"]
@@ -267,6 +316,7 @@ def _json(content: Mapping[str, Any]) -> str:
 
 CONVERTERS: dict[str, Callable[[Sequence[bytes]], Converted]] = {
     "whisper": convert_whisper,
+    "whisper-lens": convert_whisper_lens,
     "ge2e": convert_ge2e,
     "aisfx": convert_aisfx,
     "musicnn": convert_musicnn,

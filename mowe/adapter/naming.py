@@ -1,0 +1,89 @@
+"""Names for what is heard, in the language model's own words.
+
+Labels of closed sets reach the language model as the mean of their words' embeddings, weighted by
+how likely each label is: it can quote them as it quotes text, and gradient flows back (decision
+0013).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mowe.adapter.frames import AudioTokens, Named, Reading
+
+Spell = Callable[[str], list[int]]  # a text to the language model's tokens
+
+NONE = "none"  # what a set without a fitting label is called: the emotion of rain
+
+
+class Namer(nn.Module):
+    """Sounds along the time axis, and one label of each set for the whole recording."""
+
+    def __init__(
+        self, llm_dim: int, events: Sequence[str], sets: Mapping[str, Sequence[str]]
+    ) -> None:
+        """Build one linear classifier for the sounds and one per set.
+
+        Args:
+            llm_dim: Width of audio tokens.
+            events: Names of sounds.
+            sets: Labels by set, without `none`.
+        """
+        super().__init__()
+        self.events = tuple(events)
+        self.sets = {name: (NONE, *labels) for name, labels in sets.items()}
+        self.norm = nn.LayerNorm(llm_dim)
+        self.event = nn.Linear(llm_dim, len(self.events))
+        self.pause = nn.Linear(llm_dim, 1)
+        self.attend = nn.Linear(llm_dim, len(self.sets))
+        self.label = nn.ModuleDict(
+            {name: nn.Linear(llm_dim, len(labels)) for name, labels in self.sets.items()}
+        )
+        self._words: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def attach(self, embedding: nn.Embedding, spell: Spell) -> None:
+        """Take the words' embeddings from the language model's `(vocabulary, llm_dim)` table."""
+        device = embedding.weight.device
+
+        def word(text: str) -> Tensor:
+            ids = torch.tensor(spell(f" {text}"), dtype=torch.long, device=device)
+            return embedding(ids).float().mean(dim=0)
+
+        named = {"": self.events, **self.sets}
+        self._words = {
+            name: torch.stack([word(label) for label in labels]).to(self.norm.weight.device)
+            for name, labels in named.items()
+            if labels
+        }
+
+    def forward(self, sounds: AudioTokens) -> Named:
+        """Name what audio tokens `(batch, tokens, llm_dim)` stand for."""
+        tokens = self.norm(sounds.tokens)
+        events = Reading(
+            self.event(tokens).float(), self.pause(tokens).float().squeeze(-1), sounds.mask
+        )
+        scores = self.attend(tokens).float().masked_fill(~sounds.mask.unsqueeze(-1), -1e4)
+        shares = scores.softmax(dim=1).to(tokens.dtype)  # (batch, tokens, sets)
+        pooled = torch.einsum("bts,btd->sbd", shares, tokens)
+        labels = {
+            name: self.label[name](one).float() for name, one in zip(self.sets, pooled, strict=True)
+        }
+        return Named(events, labels)
+
+    def event_words(self, named: Named) -> Tensor:
+        """The sounds' words at every token `(batch, tokens, llm_dim)`; nothing between sounds."""
+        if not self.events:
+            return named.events.blank.new_zeros(())
+        likely = named.events.pieces.softmax(-1) * torch.sigmoid(-named.events.blank).unsqueeze(-1)
+        return (likely * named.events.mask.unsqueeze(-1)) @ self._words[""]
+
+    def label_words(self, named: Named) -> Tensor:
+        """One token per set, `(batch, sets, llm_dim)`."""
+        rows = [named.probabilities()[name] @ self._words[name] for name in self.sets]
+        if not rows:
+            return named.events.pieces.new_zeros(
+                len(named.events.mask), 0, self.norm.weight.numel()
+            )
+        return torch.stack(rows, dim=1)
