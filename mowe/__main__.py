@@ -13,8 +13,10 @@ from mowe.errors import (
     AudioError,
     CheckpointError,
     ConfigError,
+    ManifestError,
     MoweError,
     QuestionError,
+    RecordsError,
     WeightsError,
 )
 
@@ -23,7 +25,9 @@ EXIT_CODES: dict[type[MoweError], int] = {
     AudioError: BAD_AUDIO,
     CheckpointError: BAD_WEIGHTS,
     ConfigError: USAGE,
+    ManifestError: USAGE,
     QuestionError: USAGE,
+    RecordsError: USAGE,
     WeightsError: BAD_WEIGHTS,
 }
 

@@ -27,3 +27,7 @@ class ManifestError(MoweError):
 
 class ConfigError(MoweError, ValueError):
     """A configuration value is outside what is allowed."""
+
+
+class RecordsError(MoweError):
+    """A records file cannot be used: damaged, of another version, or of another mixture."""

@@ -15,11 +15,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("mowe.errors", "mowe.config", "mowe.presets", "mowe.torchaudio_guard"),
     (
         "mowe.audio", "mowe.encoders", "mowe.routing", "mowe.fusion", "mowe.adapter",
-        "mowe.language_model", "mowe.weights",
+        "mowe.language_model", "mowe.weights", "mowe.statistics",
     ),
     ("mowe.model",),
     ("mowe.checkpoint",),
     ("mowe.assistant", "mowe.training"),
+    ("mowe.records",),
     ("analysis", "mowe.evaluation", "mowe.cli"),
     ("ui", "mowe.__main__"),
     ("app",),
@@ -47,8 +48,9 @@ HOMES = {
     "spaces": ("ui", "app"),
     "plotly": ("analysis",),
     "umap": ("analysis",),
-    "sklearn": ("analysis", "mowe.evaluation"),
+    "sklearn": ("analysis", "mowe.evaluation", "mowe.statistics"),
     "nltk": ("mowe.evaluation",),
+    "pyarrow": ("mowe.records", "analysis"),
 }
 PACKAGES = {"sklearn": "scikit-learn", "umap": "umap-learn"}  # import name -> package
 OPTIONAL = {"hibari"}  # a synthesiser that corpus building runs in an environment of its own

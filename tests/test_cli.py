@@ -37,6 +37,9 @@ class RoutingFake(FakeAssistant):
         answer = self._answer([Turn("user", "", (recording,))], Sampling(), control)
         return replace(answer, finished=True)
 
+    def route_all(self, recordings, *, control=None):
+        return [self.route(one, control=control) for one in recordings]
+
 
 @pytest.fixture
 def fake():
@@ -326,15 +329,13 @@ def test_route_walks_folders_and_shows_a_table_with_a_bar_on_standard_error(run,
 
 
 def rows_of(path):
-    if path.suffix == ".parquet":
-        return parquet.read_table(path).to_pylist()
     if path.suffix == ".jsonl":
         return [json.loads(line) for line in path.read_text().splitlines()]
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("ending", [".parquet", ".csv", ".jsonl"])
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
 def test_route_writes_the_same_table_in_every_format(run, folder, tmp_path, ending):
     table = tmp_path / f"table{ending}"
     code, out, err = run("route", folder, "--out", table)
@@ -352,9 +353,9 @@ def test_route_writes_the_same_table_in_every_format(run, folder, tmp_path, endi
 
 
 def test_route_prints_json_objects_and_writes_the_table_too(run, folder, tmp_path):
-    _, out, _ = run("route", folder, "--json", "--embedding", "--out", tmp_path / "t.parquet")
+    _, out, _ = run("route", folder, "--json", "--embedding", "--out", tmp_path / "t.jsonl")
     assert [len(json.loads(line)["windows"]) for line in out.splitlines()] == [1, 2]
-    assert [len(row["embedding"]) for row in rows_of(tmp_path / "t.parquet")] == [8, 8, 8]
+    assert [len(row["embedding"]) for row in rows_of(tmp_path / "t.jsonl")] == [8, 8, 8]
 
 
 def test_route_reports_bad_files_and_empty_folders_and_keeps_the_rest(
@@ -383,6 +384,57 @@ def test_a_table_that_cannot_be_written_is_refused_before_any_work(run, clip, op
     code, _, err = run("route", clip, *options, factory=lambda name: pytest.fail("loaded"))
     assert code == 2
     assert said in err
+
+
+def test_a_killed_run_into_records_goes_on_and_writes_nothing_twice(
+    run, folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("mowe.cli.recorded._TOGETHER", 1)
+    table = tmp_path / "records.parquet"
+
+    class Interrupted(RoutingFake):
+        def route_all(self, recordings, *, control=None):
+            if self.seen:
+                raise KeyboardInterrupt
+            return super().route_all(recordings, control=control)
+
+    code, _, _ = run("route", folder, "--out", table, factory=lambda name: Interrupted())
+    assert code == 130
+    assert len(parquet.read_table(table)) == 1
+    code, _, err = run("route", folder, "--out", table)
+    assert code == 0
+    assert "1 of 2 are in records.parquet already" in err
+    rows = parquet.read_table(table).to_pylist()
+    assert [(Path(row["path"]).name, row["window"], row["start"]) for row in rows] == [
+        ("a.wav", 0, 0.0),
+        ("b.FLAC", 0, 0.0),
+        ("b.FLAC", 1, 30.0),
+    ]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["clips", "records.parquet"]
+
+
+def test_records_take_labels_from_a_manifest_and_hear_each_sound_once(run, fake, folder, tmp_path):
+    def line(task, label, **part):
+        said = [("user", "<audio> What is it?"), ("assistant", label)]
+        messages = [{"role": role, "content": text} for role, text in said]
+        return {"audio": "clips/a.wav", "task": task, "messages": messages, "label": label} | part
+
+    lines = [line("sound", "A hum."), line("caption", "It hums."), line("sound", "x", start=0.5)]
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    code, _, _ = run("route", manifest, "--out", tmp_path / "r.parquet")
+    rows = parquet.read_table(tmp_path / "r.parquet").to_pylist()
+    assert code == 0
+    assert [(row["task"], row["expected"], row["start"]) for row in rows] == [
+        ("sound", "A hum.", 0.0),
+        ("caption", "It hums.", 0.0),
+        ("sound", "x", 0.5),
+    ]
+    assert {row["question"] for row in rows} == {"What is it?"}
+    assert len(fake.seen) == 2
+    code, _, err = run("route", manifest, "--out", tmp_path / "t.csv")
+    assert code == 2
+    assert "--out must end in .parquet for its labels" in err
 
 
 def test_what_was_routed_before_ctrl_c_is_kept(run, folder, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from mowe.evaluation.captions import label_recall, meteor
-from mowe.evaluation.choices import effective_number, mutual_information, summarize_routing
+from mowe.evaluation.choices import summarize_routing
 from mowe.evaluation.measures import METRICS, Tally, drawn_units, interval, judge, ratio
 from mowe.evaluation.scores import (
     answer_key,
@@ -16,6 +16,7 @@ from mowe.evaluation.scores import (
     word_error_rate,
 )
 from mowe.evaluation.summary import judged, summarize
+from mowe.statistics import effective_number, mutual_information
 
 
 def row(task="sound", expected="Rain.", answer="Rain.", **fields):

@@ -209,8 +209,8 @@ def test_nothing_said_is_a_lesson_and_no_transcript_is_none():
     assert alignment_loss(reading, [None, None]).item() == 0
 
 
-def about(task: str, **metadata) -> Example:
-    turns = (("user", "?"), ("assistant", "!"))
+def about(task: str, question: str = "?", **metadata) -> Example:
+    turns = (("user", question), ("assistant", "!"))
     return Example(audio=None, messages=turns, task=task, metadata=metadata)
 
 
@@ -222,6 +222,7 @@ def about(task: str, **metadata) -> Example:
         (about("order", label="bell", labels="bell | rain"), ["bell", "rain"]),
         (about("count", label="three", labels="drum"), ["drum"] * 3),
         (about("count", label="two", labels="drum | bell"), None),  # two of which?
+        (about("count", "How many different sounds?", label="one", labels="drum"), None),
         (about("presence", label="no", labels="drum"), None),  # a drum, who knows how often
         (about("order", label="rain", labels="bell | rain", speaker="ann"), None),
         (about("transcribe", language="English"), ["speech"]),
@@ -299,7 +300,9 @@ def test_further_questions_about_a_clip_become_turns():
     other = Example(audio=clip, start=2.0, task="sound", messages=turn("What?", "A bell."))
     siblings = by_clip([first, second, other])
     joined = with_follow_ups(first, siblings, 3, random.Random(0))
-    assert joined.messages == (*first.messages, ("user", "Describe."), ("assistant", "It rains."))
+    told = (("user", "<audio> Describe."), ("assistant", "It rains."))
+    assert joined.messages == (*told, ("user", "What?"), ("assistant", "Rain."))
+    assert joined.answer == first.answer  # what its task is scored and read by
     assert with_follow_ups(other, siblings, 3, random.Random(0)) == other
     assert with_follow_ups(first, siblings, 0, random.Random(0)) == first
 

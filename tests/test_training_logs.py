@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from mowe.statistics import effective_number
 from mowe.training import logs
-from mowe.training.logs import TrainingLog, effective_number
+from mowe.training.logs import TrainingLog
 
 NAMES = ("whisper", "speaker")
 

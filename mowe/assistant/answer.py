@@ -81,17 +81,17 @@ class Answer:
         return plain
 
 
-def describe_routing(routing: Routing, names: tuple[str, ...]) -> dict[str, Any]:
-    """The first example's routing in words and numbers: the fields of `WindowRouting`."""
+def describe_routing(routing: Routing, names: tuple[str, ...], row: int = 0) -> dict[str, Any]:
+    """An example's routing in words and numbers: the fields of `WindowRouting`."""
     rows = {
         "independent": routing.independent,
         "dependent": routing.dependent,
     }
     described: dict[str, Any] = {
-        kind: {} if row is None else dict(zip(names, row[0].tolist(), strict=True))
-        for kind, row in rows.items()
+        kind: {} if shares is None else dict(zip(names, shares[row].tolist(), strict=True))
+        for kind, shares in rows.items()
     }
-    chosen = routing.chosen[0].tolist() if routing.weights else []
+    chosen = routing.chosen[row].tolist() if routing.weights else []
     described["chosen"] = tuple(
         name for name, ran in zip(names, chosen, strict=bool(chosen)) if ran
     )

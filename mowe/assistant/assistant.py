@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from mowe.assistant.answer import Answer, Sampling, Turn, WindowRouting, describe_routing, versions
+from mowe.assistant.routed import route_windows
 from mowe.audio import AudioLimits, Recording
 from mowe.checkpoint import MoWE
 from mowe.errors import QuestionError
@@ -169,19 +170,40 @@ class Assistant:
         """Write down the speech, window by window; see `stream` for settings and errors."""
         return self.ask([recording], TRANSCRIBE, **settings)
 
-    @torch.inference_mode()
     def route(self, recording: Recording, *, control: RoutingControl | None = None) -> Answer:
-        """Only the routing and the base embedding, without running the language model.
+        """Only the routing and the base embedding, without the rest of the model.
 
         Raises:
             ValueError: If `control` names an unknown encoder.
         """
+        return self.route_all([recording], control=control)[0]
+
+    def route_all(
+        self, recordings: Sequence[Recording], *, control: RoutingControl | None = None
+    ) -> list[Answer]:
+        """The routing of many recordings, batched by length; see `route`."""
         watch = _Stopwatch()
-        conversation = [Turn("user", "", (recording,))]
-        windows = self._listen(conversation, control)
+        routed = route_windows(self.model, recordings, control)
         watch.seconds["encoders"] = time.perf_counter() - watch.started
-        answer = self._answer("", conversation, windows, TOGETHER, 0)
-        return replace(answer, timings=watch.read(), finished=True)
+        nothing = torch.zeros(0)
+        answers = []
+        for recording, found in zip(recordings, routed, strict=True):
+            windows = [
+                _Window(
+                    recording=0,
+                    start=one.routing.start,
+                    end=one.routing.end,
+                    whole=len(found) == 1,
+                    tokens=nothing,
+                    routing=replace(one.routing, recording=0),
+                    pooled=one.pooled,
+                )
+                for one in found
+            ]
+            conversation = [Turn("user", "", (recording,))]
+            answer = self._answer("", conversation, windows, TOGETHER, 0)
+            answers.append(replace(answer, timings=watch.read(), finished=True))
+        return answers
 
     @staticmethod
     def _last(answers: Iterator[Answer]) -> Answer:

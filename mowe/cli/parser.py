@@ -49,12 +49,13 @@ def _add_transcribe(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 def _add_route(commands: "Commands[argparse.ArgumentParser]") -> None:
     route = commands.add_parser("route", help="which weak encoders each recording is sent to")
-    route.add_argument("files", nargs="+", metavar="FILE_OR_FOLDER", type=Path)
+    route.add_argument("files", nargs="+", metavar="FILE_FOLDER_OR_MANIFEST", type=Path)
     route.add_argument(
         "--out",
         type=Path,
         metavar="TABLE",
-        help="one row per window; the ending is .parquet, .csv or .jsonl",
+        help="one row per window; .parquet is a records file that a second run continues and that"
+        " takes labels from manifests (.jsonl); .csv and .jsonl are plain tables",
     )
     _add_model_options(route)
 

@@ -11,6 +11,7 @@ from mowe.assistant import Answer
 from mowe.audio import Recording
 from mowe.cli.answers import json_line
 from mowe.cli.desk import Desk, progress, with_decoding
+from mowe.cli.recorded import find_sources, route_to_records
 from mowe.cli.text import format_table, printable, tell
 from mowe.errors import ConfigError
 
@@ -24,8 +25,26 @@ def route(desk: Desk) -> None:
     What was routed before Ctrl-C is still written.
 
     Raises:
-        ConfigError: If the table cannot be written where `--out` says.
+        ConfigError: If the table cannot be written where `--out` says, or what is asked for needs
+            another kind of table.
+        ManifestError: If a manifest is wrong.
+        RecordsError: If `--out` names records that cannot be continued.
     """
+    options = desk.options
+    if options.out and _ending(options.out) == ".parquet":
+        if options.json:
+            raise ConfigError("--json prints, and --out with .parquet writes; ask for one of them")
+        _place(options.out)
+        route_to_records(desk, options.out, find_sources(desk, options.files))
+        return
+    if manifests := [path.name for path in options.files if _ending(path) == ".jsonl"]:
+        raise ConfigError(
+            f"{manifests[0]} is a manifest; --out must end in .parquet for its labels"
+        )
+    _route_files(desk)
+
+
+def _route_files(desk: Desk) -> None:
     options = desk.options
     write = _writer(options.out, embedding=options.embedding) if options.out else None
     rows: list[Row] = []
@@ -77,14 +96,22 @@ def _cell(value: object) -> str:
 
 def _writer(path: Path, *, embedding: bool) -> Callable[[Path, Sequence[Row]], None]:
     """The function that writes what `path` ends in, before any work is done for it."""
-    writers = {".parquet": _write_parquet, ".csv": _write_csv, ".jsonl": _write_jsonl}
-    if path.suffix.lower() not in writers:
-        raise ConfigError(f"--out ends in {', '.join(writers)}, found {path.name}")
-    if embedding and path.suffix.lower() == ".csv":
+    writers = {".csv": _write_csv, ".jsonl": _write_jsonl}
+    if _ending(path) not in writers:
+        raise ConfigError(f"--out ends in .parquet, {', '.join(writers)}, found {path.name}")
+    if embedding and _ending(path) == ".csv":
         raise ConfigError("--embedding needs a table ending in .parquet or .jsonl, found .csv")
+    _place(path)
+    return writers[_ending(path)]
+
+
+def _place(path: Path) -> None:
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"--out needs a folder that exists, found {path.parent}")
-    return writers[path.suffix.lower()]
+
+
+def _ending(path: Path) -> str:
+    return path.suffix.lower()
 
 
 def _replace(path: Path, rows: Sequence[Row], write: Callable[[Path, Sequence[Row]], None]) -> None:
@@ -96,13 +123,6 @@ def _replace(path: Path, rows: Sequence[Row], write: Callable[[Path, Sequence[Ro
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise ConfigError(f"{path.name} cannot be written: {error.strerror}") from error
-
-
-def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
-    import pyarrow
-    from pyarrow import parquet
-
-    parquet.write_table(pyarrow.Table.from_pylist(list(rows)), path)
 
 
 def _write_csv(path: Path, rows: Sequence[Row]) -> None:

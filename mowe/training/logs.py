@@ -2,13 +2,14 @@
 
 import importlib.util
 import json
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from mowe.statistics import effective_number
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -92,21 +93,6 @@ class TrainingLog:
         if scalars.get("usage"):
             fields["effective_encoders"] = effective_number(scalars["usage"])
         return fields
-
-
-def effective_number(usage: Sequence[float]) -> float:
-    """How many encoders share the work: the exponential of the entropy of their usage.
-
-    Args:
-        usage: Shares of each encoder, 0 or more; they need not sum to 1.
-
-    Returns:
-        1 where one encoder does all, the number of encoders where all do the same, 0 where none
-        does anything.
-    """
-    total = sum(usage)
-    shares = [one / total for one in usage if one > 0] if total > 0 else []
-    return math.exp(-sum(one * math.log(one) for one in shares)) if shares else 0.0
 
 
 def _memory() -> dict[str, float]:

@@ -39,15 +39,22 @@ def by_clip(examples: Iterable[Example]) -> dict[Clip, list[Example]]:
 def with_follow_ups(
     example: Example, siblings: Mapping[Clip, Sequence[Example]], most: int, draw: random.Random
 ) -> Example:
-    """The example with up to `most` further questions about its clip as turns behind its own."""
+    """The example with up to `most` other questions about its clip as turns before its own.
+
+    Its own question stays the last, so that `answer` is what its task asks for.
+    """
     asked = {example.messages[0]}
     others = [one for one in siblings.get(example.clip, ()) if one.messages[0] not in asked]
+    drawn = draw.sample(others, min(most, len(others)))
+    if not drawn:
+        return example
     turns = [
         (role, text.replace(f"{AUDIO_TAG} ", "").replace(AUDIO_TAG, ""))
-        for other in draw.sample(others, min(most, len(others)))
-        for role, text in other.messages
+        for one in (*drawn, example)
+        for role, text in one.messages
     ]
-    return replace(example, messages=(*example.messages, *turns))
+    turns[0] = (turns[0][0], f"{AUDIO_TAG} {turns[0][1]}")
+    return replace(example, messages=tuple(turns))
 
 
 def repeated(examples: Sequence[Example], times: Mapping[str, int]) -> list[Example]:

@@ -94,7 +94,7 @@ def router_chart(windows: Sequence[Window]) -> go.Figure:
             },
             hovertemplate=f"{name}: %{{y:.3f}}<extra>%{{x}}</extra>",
         )
-    _dress(figure, height=350, legend=True)
+    dress(figure, height=350, legend=True)
     figure.update_layout(barmode="group", bargap=0.18, bargroupgap=0.06)
     figure.update_yaxes(range=[0, 1.12], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
     return figure
@@ -134,7 +134,7 @@ def heard_figure(heard: Heard, windows: Sequence[Window] = ()) -> go.Figure:
     if timeline:
         for trace in _timeline(windows):
             figure.add_trace(trace, row=3, col=1)
-    _dress(figure, height=480 if timeline else 350, legend=timeline)
+    dress(figure, height=480 if timeline else 350, legend=timeline)
     figure.update_xaxes(range=[0, heard.seconds], showgrid=False)
     figure.update_xaxes(title="Time (s)", row=3 if timeline else 2, col=1)
     figure.update_yaxes(title="Level", range=[-1.05, 1.05], tickvals=[-1, 0, 1], row=1, col=1)
@@ -257,7 +257,7 @@ def _timeline(windows: Sequence[Window]) -> list[go.Scatter]:
     return traces
 
 
-def _dress(figure: go.Figure, *, height: int, legend: bool) -> None:
+def dress(figure: go.Figure, *, height: int, legend: bool) -> None:
     """The look every figure shares: no background of its own, nothing to drag by accident."""
     figure.update_layout(
         height=height,

@@ -1,0 +1,95 @@
+"""`route` into a records file: labels from manifests, batches, and going on after a stop."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mowe.audio import Recording, load_audio
+from mowe.cli.desk import Desk
+from mowe.cli.interrupt import Interrupt, kept_interrupt
+from mowe.cli.text import tell
+from mowe.errors import AudioError
+from mowe.records import RecordsFile, Source, by_clip, file_sha256, key_of
+from mowe.training.manifest import read_manifest
+
+_TOGETHER = 32  # recordings that are decoded before their windows are batched by length
+
+Group = tuple[Source, ...]  # sources with one sound
+
+
+def find_sources(desk: Desk, paths: Sequence[Path]) -> list[Source]:
+    """Every recording that was named: files, those in folders, and the lines of manifests.
+
+    Raises:
+        ManifestError: If a manifest is wrong.
+    """
+    manifests = [path for path in paths if path.suffix.lower() == ".jsonl"]
+    files = desk.find_files(path for path in paths if path not in manifests)
+    lines = [one for path in manifests for one in read_manifest(path) if one.audio is not None]
+    return [*map(Source, files), *map(Source.of_example, lines)]
+
+
+def route_to_records(desk: Desk, out: Path, sources: Sequence[Source]) -> None:
+    """Route what is not in `out` yet; a bad recording is remembered, not fatal.
+
+    Raises:
+        RecordsError: If `out` holds other records, or cannot be written.
+    """
+    if not sources:
+        return
+    file = RecordsFile(out, desk.assistant.preset, desk.assistant.encoder_names)
+    groups, known = _waiting(file, sources)
+    if known:
+        tell(f"{known} of {len(sources)} are in {out.name} already")
+    try:
+        with (
+            kept_interrupt() as interrupt,
+            tqdm(total=len(groups), desc="listening", unit="clip", file=sys.stderr) as bar,
+        ):
+            for start in range(0, len(groups), _TOGETHER):
+                some = groups[start : start + _TOGETHER]
+                _route(desk, file, list(_decoded(desk, some, interrupt)))
+                bar.update(len(some))
+    finally:
+        tell(f"{file.close()} windows in {out.name}")
+
+
+def _waiting(file: RecordsFile, sources: Sequence[Source]) -> tuple[list[tuple[Group, str]], int]:
+    """Sources that are not in the file, by sound, with its sha256; and how many are."""
+    hashes: dict[Path, str] = {}
+    groups, known = [], 0
+    for group in by_clip(sources).values():
+        path = group[0].path
+        if path not in hashes:
+            hashes[path] = file_sha256(path)
+        left = tuple(one for one in group if key_of(one, hashes[path]) not in file.done)
+        known += len(group) - len(left)
+        if left:
+            groups.append((left, hashes[path]))
+    return groups, known
+
+
+def _decoded(
+    desk: Desk, groups: Sequence[tuple[Group, str]], interrupt: Interrupt
+) -> Iterator[tuple[Group, str, Recording]]:
+    for group, sha256 in groups:
+        first = group[0]
+        try:
+            with interrupt.held():
+                recording = load_audio(first.path, limits=desk.limits)
+        except AudioError as error:
+            desk.fail(first.path, error)
+            continue
+        if first.start or first.end is not None:
+            recording = recording.window(first.start, first.end or recording.seconds)
+        yield group, sha256, recording
+
+
+def _route(desk: Desk, file: RecordsFile, decoded: Sequence[tuple[Group, str, Recording]]) -> None:
+    answers = desk.assistant.route_all([one for *_, one in decoded], control=desk.control)
+    for (group, sha256, _), answer in zip(decoded, answers, strict=True):
+        for source in group:
+            file.add(source, sha256, answer)
+    file.flush()
