@@ -13,7 +13,7 @@ from typing import Any
 from mowe.errors import ConfigError
 
 ROUTERS = ("both", "dependent", "independent", "none")
-ADAPTERS = ("stack", "conv", "aligned", "reading")
+ADAPTERS = ("stack", "conv", "reading")
 SMOOTHINGS = ("as-printed", "uniform", "off")
 
 

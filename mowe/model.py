@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mowe.adapter import AlignedAdapter, AudioTokens, Named, Reading, ReadingAdapter, build_adapter
+from mowe.adapter import AudioTokens, Named, Reading, ReadingAdapter, build_adapter
 from mowe.config import EncoderConfig, MoWEConfig
 from mowe.encoders import AudioEncoder, EncodedAudio, build_encoder
 from mowe.fusion import Fusion, WeakFeatures
@@ -141,8 +141,6 @@ class MoWEModel(nn.Module):
 
     def attach_pieces(self) -> None:
         """Give an adapter that reads the language model's embedding, and its spelling."""
-        if isinstance(self.adapter, AlignedAdapter):
-            self.adapter.attach(self.language_model.embedding.weight)
         if isinstance(self.adapter, ReadingAdapter):
             language = self.language_model
             self.adapter.attach(language.embedding, language.respell, language.spell)

@@ -4,11 +4,16 @@ import json
 import os
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from fakes import FakeAssistant
 from playwright.sync_api import Page, expect, sync_playwright
 from serving import serve, write_examples, write_tone
+
+from mowe.assistant import Sampling, Turn
+from mowe.audio import load_audio
+from mowe.records import RecordsFile, Source
 
 BROWSERS = (os.environ.get("MOWE_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
 SWITCHES = [
@@ -360,6 +365,31 @@ def test_a_phone_shows_the_whole_page_without_scrolling_sideways(visit, assistan
     assert page.evaluate(wide) == 0
     dark = page.evaluate("document.body.classList.contains('dark')")
     assert dark is query.endswith("dark")
+    assert page.faults == []
+
+
+@pytest.mark.parametrize(("viewport", "query"), [(DESKTOP, ""), (PHONE, "?__theme=dark")])
+def test_a_records_file_shows_who_is_chosen_for_what(visit, tmp_path, viewport, query):
+    fake, path = FakeAssistant(step_seconds=0.0), tmp_path / "records.parquet"
+    recording = load_audio(write_tone(tmp_path / "tone.wav", 2.0))
+    file = RecordsFile(path, fake.preset, fake.encoder_names)
+    answer = fake._answer([Turn("user", "", (recording,))], Sampling(), None)
+    evil = "<img src=x onerror=document.title='taken'>"
+    for number, task in enumerate(["transcribe", evil] * 4):
+        file.add(Source(Path(f"{number}.wav"), labels={"task": task}), str(number), answer)
+    file.close()
+    page = visit(viewport, query)
+    page.get_by_role("tab", name="Specialisation").click()
+    expect(page.locator("#records-hint")).to_contain_text("python -m mowe route")
+    page.locator("#records-file input[type=file]").set_input_files(str(path))
+    heatmap = page.locator("#share-heatmap .js-plotly-plot")
+    expect(heatmap).to_contain_text("nats shared", timeout=PATIENCE)
+    expect(page.get_by_label("Records", exact=True)).to_have_value(re.compile("^8 windows of 8"))
+    page.get_by_role("button", name="Share of each encoder as a table").click()
+    expect(page.locator("#share-table")).to_contain_text(evil)
+    assert page.title() == "MoWE-Audio"
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= viewport["width"]
     assert page.faults == []
 
 

@@ -43,9 +43,10 @@ def test_save_and_load_gives_equal_logits(model, tmp_path):
     assert torch.equal(logits(model), logits(loaded))
 
 
-def test_an_aligned_adapter_keeps_its_pieces(tmp_path):
-    aligned = AdapterConfig(kind="reading", frames_per_token=25, hidden_dim=16, vocabulary_size=9)
-    model = MoWE.from_config(replace(TINY_RANDOM, adapter=aligned), dtype=torch.float32)
+def test_a_reading_adapter_keeps_its_pieces_and_names(tmp_path):
+    known = {"vocabulary_size": 9, "events": ("rain",), "names": {"gender": ("man", "woman")}}
+    reading = AdapterConfig(kind="reading", frames_per_token=25, hidden_dim=16, **known)
+    model = MoWE.from_config(replace(TINY_RANDOM, adapter=reading), dtype=torch.float32)
     model.adapter.piece_ids.copy_(torch.arange(40, 49))
     model.attach_pieces()
     model.save_pretrained(tmp_path)

@@ -477,5 +477,5 @@ def test_examples_are_there_small_attributed_and_open():
 def test_prompts_shown_as_examples_are_held_out():
     credits = (ROOT / "assets/ATTRIBUTION.md").read_text(encoding="utf-8")
     shown = re.findall(r"Asterisk core sounds [\d.]+, \w+, `([^`]+)`", credits)
-    assert len(shown) == 3
+    assert len(shown) == 4
     assert set(shown) <= asterisk.HELD_OUT

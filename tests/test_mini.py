@@ -20,18 +20,21 @@ def mini() -> Assistant:
     return load_assistant("mini", device="cpu")
 
 
-def test_the_answers_to_the_shipped_clips_are_right_more_often_than_not(mini):
+def test_four_in_five_of_the_shipped_examples_are_answered_right(mini):
     examples = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
-    right = []
+    wrong = []
     for example in examples:
-        recording = load_audio(EXAMPLES / example["file"])
-        answer = mini.ask([recording], example["question"]).text
+        expected = example["expected"]
+        answer = mini.ask([load_audio(EXAMPLES / example["file"])], example["question"]).text
         if "Transcribe" in example["question"]:
-            good = word_error_rate([example["expected"]], [answer]) <= 0.2
+            good = word_error_rate([expected], [answer]) <= 0.2
+        elif "Describe" in example["question"]:  # "A dog barks at something." will do
+            good = answer.startswith(expected.rstrip("."))
         else:
-            good = same_words(example["expected"], answer)
-        right.append(good)
-    assert sum(right) > len(examples) / 2, list(zip(examples, right, strict=True))
+            good = same_words(expected, answer)
+        if not good:
+            wrong.append((example["file"], example["question"], answer))
+    assert len(wrong) <= len(examples) / 5, wrong
 
 
 def test_every_shipped_file_stays_below_16_mb_and_all_below_30():

@@ -262,6 +262,16 @@ def test_naming_loss_is_cross_entropy_of_what_is_known_plus_ctc_per_sound():
     assert naming_loss(named, nothing).item() == 0
 
 
+def test_optional_tasks_that_the_manifest_lacks_are_left_out_with_a_line(corpus, capsys):
+    asked = {"name_tasks": ["sound", "emotion"], "task_weights": {"emotion": 2.0, "sound": 1.0}}
+    with pytest.raises(ConfigError, match="emotion"):
+        build_run(settings(corpus, **asked))
+    run = build_run(settings(corpus, optional_tasks=["emotion"], **asked))
+    assert run.config.name_tasks == ("sound",)
+    assert run.config.task_weights == {"sound": 1.0}
+    assert "no example of emotion: left out of this run" in capsys.readouterr().err
+
+
 def test_a_run_starts_from_another_ones_checkpoint(corpus):
     first = settings(corpus, steps=0)
     start = train(first)

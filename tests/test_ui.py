@@ -17,10 +17,13 @@ from gradio_client.exceptions import AppError
 from serving import serve, write_examples, write_tone
 
 import ui
-from mowe.assistant import Sampling
+from mowe.assistant import Sampling, Turn
+from mowe.audio import load_audio
 from mowe.errors import AudioError
+from mowe.records import RecordsFile, Source
 from mowe.routing import RoutingControl
 from ui import conversation as conversations
+from ui import specialization
 from ui.ask_events import AskEvents
 from ui.ask_parts import card_section
 from ui.conversation import Conversation
@@ -333,6 +336,40 @@ def test_what_a_lent_gpu_is_given_and_gives_back_can_be_pickled(events, clip):
     assert sent[0][0].recordings[0].content_hash == conversation.recordings[0].content_hash
     answer = conversation.replies[-1].answer
     assert pickle.loads(pickle.dumps(answer)).text == answer.text
+
+
+@pytest.fixture
+def records_file(clip, tmp_path):
+    """Six recordings in two tasks, one of which is named like markup."""
+    path, fake = tmp_path / "records.parquet", FakeAssistant(step_seconds=0.0)
+    file = RecordsFile(path, fake.preset, fake.encoder_names)
+    for number in range(6):
+        answer = fake._answer([Turn("user", "", (load_audio(clip),))], Sampling(), None)
+        labels = {"task": "<b>er</b>" if number % 2 else "asr", "speaker": f"s{number}"}
+        file.add(Source(Path(f"{number}.wav"), labels=labels), str(number), answer)
+    file.close()
+    return path
+
+
+def test_a_records_file_fills_the_specialisation_tab(records_file):
+    parts = specialization.load(str(records_file))
+    assert parts.summary.startswith("6 windows of 6 recordings, mixture fake; both routers")
+    assert parts.label.choices == [("task", "task"), ("speaker", "speaker")]
+    encoders = len(FakeAssistant.encoder_names)
+    assert len(parts.usage_table.value["data"]) == encoders
+    assert len(parts.share_table.value["data"]) == 2 * encoders
+    _, table = specialization.by_label(parts.records, "speaker")
+    assert len(table.value["data"]) == 6 * encoders
+
+
+def test_a_file_that_holds_no_records_is_one_sentence(tmp_path, records_file, monkeypatch):
+    bad = tmp_path / "<b>bad.parquet"
+    bad.write_bytes(b"not a table")
+    with pytest.raises(gr.Error, match="&lt;b&gt;bad.parquet cannot be read as Parquet"):
+        specialization.load(str(bad))
+    monkeypatch.setattr(specialization, "MAX_ROWS", 5)
+    with pytest.raises(gr.Error, match="6 rows, at most 5 are shown"):
+        specialization.load(str(records_file))
 
 
 def test_examples_are_read_from_their_list_and_missing_files_left_out(tmp_path):

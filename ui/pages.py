@@ -12,6 +12,7 @@ import gradio as gr
 from mowe.assistant import Assistant
 from ui.ask import build_ask_tab
 from ui.examples import FOLDER
+from ui.specialization import build_specialization_tab
 from ui.theme import STYLE_SHEET, build_theme
 
 DELETE_CHECK_SECONDS, DELETE_AGE_SECONDS = 600, 3600  # visitors' files
@@ -41,6 +42,8 @@ def build_app(assistant: Assistant, examples_folder: Path = FOLDER) -> gr.Blocks
         gr.HTML(HEADER, apply_default_css=False)
         with gr.Tab("Ask"):
             build_ask_tab(assistant, examples_folder)
+        with gr.Tab("Specialisation"):
+            build_specialization_tab()
     return app.queue(max_size=MAX_WAITING, default_concurrency_limit=2, api_open=False)
 
 

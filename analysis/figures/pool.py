@@ -40,10 +40,14 @@ def specialization_heatmap(found: Specialization) -> go.Figure:
             colorbar={"title": "Share", "tickformat": ".0%", "thickness": 12},
         )
     )
-    dress(figure, height=120 + 28 * len(grid), legend=False)
-    figure.update_layout(title={"text": finding(found), "font": {"size": 14}}, margin_l=120)
-    figure.update_xaxes(title="Weak encoder", showgrid=False)
-    figure.update_yaxes(title=found.by.capitalize(), autorange="reversed", showgrid=False)
+    dress(figure, height=200 + 30 * len(grid), legend=False)
+    lines = finding(found).replace(": ", ":<br>", 1)  # a phone is too narrow for one
+    figure.update_layout(title={"text": lines, "font": {"size": 14}}, margin_t=64)
+    figure.update_xaxes(showgrid=False, automargin=True)
+    last = len(grid) - 0.5  # the first value on top
+    figure.update_yaxes(
+        title=found.by.capitalize(), range=[last, -0.5], showgrid=False, automargin=True
+    )
     return figure
 
 
@@ -76,7 +80,10 @@ def usage_chart(usage: pd.DataFrame, effective: dict[str, float]) -> go.Figure:
     figure = go.Figure()
     styles = encoder_styles(list(usage["encoder"]))
     groups = [name for name in usage.columns if name != "encoder"]
-    titles = {"chosen": "Chosen", **ROUTERS}
+    titles = {
+        "chosen": "Chosen",
+        **{name: one.replace("-", "-<br>") for name, one in ROUTERS.items()},
+    }
     for _, row in usage.iterrows():
         style = styles[row["encoder"]]
         figure.add_bar(
@@ -93,6 +100,7 @@ def usage_chart(usage: pd.DataFrame, effective: dict[str, float]) -> go.Figure:
     many = f"{effective['chosen']:.1f} of {len(usage)} encoders share the choices"
     figure.update_layout(title={"text": many, "font": {"size": 14}}, barmode="group")
     figure.update_yaxes(range=[0, 1.12], tickformat=".0%", title="Share")
+    figure.update_xaxes(tickangle=0)
     return figure
 
 

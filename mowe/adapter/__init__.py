@@ -8,7 +8,6 @@ into a token.
 
 from torch import nn
 
-from mowe.adapter.aligned import AlignedAdapter
 from mowe.adapter.frames import (
     AudioTokens,
     ConvAdapter,
@@ -24,7 +23,6 @@ from mowe.config import AdapterConfig
 
 __all__ = [
     "NONE",
-    "AlignedAdapter",
     "AudioTokens",
     "ConvAdapter",
     "Lens",
@@ -44,7 +42,5 @@ def build_adapter(config: AdapterConfig, fused_dim: int, llm_dim: int) -> nn.Mod
     """The adapter a config asks for, from `fused_dim` features to `llm_dim`."""
     if config.kind == "reading":
         return ReadingAdapter(fused_dim, llm_dim, config)
-    if config.kind == "aligned":
-        return AlignedAdapter(fused_dim, llm_dim, config)
     kind = ConvAdapter if config.kind == "conv" else StackAdapter
     return kind(fused_dim, llm_dim, config.frames_per_token, config.hidden_dim)

@@ -28,7 +28,7 @@ from mowe.routing import RoutingControl
 DEFAULT_CHECKPOINT = "mini"
 SHIPPED = {"mini": Path(__file__).parents[2] / "assets" / "mowe-mini"}
 TRANSCRIBE = "Transcribe the speech."
-MAX_AUDIO_TOKENS = 800  # in one prompt; 2 minutes at 6.25 tokens per second
+MAX_AUDIO_TOKENS = 800  # in one prompt; about two minutes of speech
 TOGETHER, APART, SILENT = "all windows together", "window by window", "no audio"
 _ASKS_TRANSCRIPT = re.compile(r"\b(transcri\w+|verbatim|word for word|dictat\w+)\b", re.IGNORECASE)
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +47,7 @@ class TrainingConfig:
     ctc_weight: float = 0.2  # of the alignment's losses kept beside the paper's
     repeats: Mapping[str, int] = field(default_factory=dict)  # of a source's transcripts in a pass
     task_weights: Mapping[str, float] = field(default_factory=dict)  # default 1 for every task
+    optional_tasks: tuple[str, ...] = ()  # left out, with a line, where the manifest lacks them
     mixed_precision: str = "bf16"  # "bf16" or "no"
     log_every: int = 10  # steps
     dev_every: int = 200  # steps; 0 never looks at the dev split
@@ -69,7 +70,7 @@ class TrainingConfig:
             raise ConfigError(f"mixed_precision is 'bf16' or 'no', found {self.mixed_precision!r}")
         if self.name_batch and not self.name_tasks:
             raise ConfigError("name_batch needs name_tasks, found none")
-        for name in ("fixed_version_sources", "name_tasks"):
+        for name in ("fixed_version_sources", "name_tasks", "optional_tasks"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         object.__setattr__(self, "start", Path(self.start) if self.start else None)
         object.__setattr__(self, "manifest", Path(self.manifest))
@@ -82,6 +83,14 @@ class TrainingConfig:
         """Where frozen features are cached."""
         assert self.features is not None
         return self.features
+
+
+def without_missing(config: TrainingConfig, tasks: Collection[str]) -> TrainingConfig:
+    """The config without those of its optional tasks that are not among `tasks`."""
+    missing = [task for task in config.optional_tasks if task not in tasks]
+    weights = {task: one for task, one in config.task_weights.items() if task not in missing}
+    names = tuple(task for task in config.name_tasks if task not in missing)
+    return dataclasses.replace(config, task_weights=weights, name_tasks=names)
 
 
 def _at_least(least: int, config: TrainingConfig, *names: str) -> None:

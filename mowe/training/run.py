@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from mowe.errors import CheckpointError, ConfigError
 from mowe.language_model import load_tokenizer
 from mowe.presets import preset
 from mowe.training.align import TextPieces, known_names
-from mowe.training.config import TrainingConfig, config_to_json
+from mowe.training.config import TrainingConfig, config_to_json, without_missing
 from mowe.training.features import FeatureStore
 from mowe.training.lens import lens_knows
 from mowe.training.logs import TrainingLog
@@ -75,6 +76,9 @@ def build_run(config: TrainingConfig) -> Run:
     """
     examples = read_manifest(config.manifest, split="train")
     groups = by_task(examples)
+    if missing := [task for task in config.optional_tasks if task not in groups]:
+        print(f"no example of {', '.join(missing)}: left out of this run", file=sys.stderr)
+        config = without_missing(config, groups)
     if config.repeats:
         groups[TRANSCRIBE] = repeated(groups.get(TRANSCRIBE, []), config.repeats)
     check_task_weights(groups, config.task_weights)
