@@ -35,7 +35,7 @@ class Records:
         """
         if router not in ("dependent", "independent"):
             raise ValueError(f"router is 'dependent' or 'independent', found {router!r}")
-        rows = np.stack(self.table[router].to_list()) if len(self.table) else np.zeros((0, 0))
+        rows = np.stack(self.table[router].to_list())
         if rows.shape[-1] != len(self.encoders) or not self.encoders:
             raise RecordsError(f"{self.preset} has no data-{router} router")
         return rows

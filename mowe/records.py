@@ -4,7 +4,6 @@ The format is described in docs/RECORDS.md. A run writes small parts beside the 
 when it ends, so that a killed run continues where it stopped.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from pyarrow import parquet
 from mowe.assistant import Answer
 from mowe.errors import RecordsError
 from mowe.training.manifest import AUDIO_TAG, Example
+from mowe.weights.store import file_sha256
 
 FORMAT, VERSION = "mowe-records", 1
 LABELS = (
@@ -215,11 +215,10 @@ def read_table(path: Path) -> pyarrow.Table:
     return table
 
 
-def file_sha256(path: Path) -> str:
+def content_sha256(path: Path) -> str:
     """Sha256 of a file's content; empty for one that cannot be read, which decoding explains."""
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError:
         return ""
 

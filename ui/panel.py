@@ -56,15 +56,16 @@ def build_panel(facts: dict[str, Any]) -> Panel:
         )
         chart = gr.Plot(label="Router probabilities", visible=False, elem_id="router-chart")
         with gr.Accordion("Router probabilities as a table", open=False):
-            routing_table = _table(ROUTING_COLUMNS, "Router probabilities", "routing-table")
+            routing_table = table_of(ROUTING_COLUMNS, "Router probabilities", "routing-table")
         figure = gr.Plot(label="What the model heard", elem_id="heard-picture")
         with gr.Accordion("What the model heard as a table", open=False):
-            heard_table = _table(HEARD_COLUMNS, "What the model heard", "heard-table")
+            heard_table = table_of(HEARD_COLUMNS, "What the model heard", "heard-table")
     routing, picture = Routing(chart, routing_table), Picture(figure, heard_table)
     return Panel(shown, results, recording, routing, picture)
 
 
-def _table(columns: list[str], label: str, elem_id: str) -> gr.Dataframe:
+def table_of(columns: list[str], label: str, elem_id: str) -> gr.Dataframe:
+    """A table to read and copy, the twin of a chart."""
     return gr.Dataframe(
         headers=columns, value=[], interactive=False, label=label, show_label=False,
         max_height=320, wrap=True, elem_id=elem_id, buttons=["copy"],

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import gradio as gr
+import pandas as pd
 
 from analysis import (
     Records,
@@ -16,6 +17,7 @@ from analysis import (
 from mowe.errors import RecordsError
 from mowe.records import LABELS
 from ui.errors import plain_errors
+from ui.panel import table_of
 
 KEPT_SECONDS = 3600  # a visitor's records, after their last use
 MAX_ROWS = 200_000
@@ -62,11 +64,11 @@ def build_specialization_tab() -> None:
         summary = gr.Textbox(label="Records", interactive=False, elem_id="records-summary")
         usage_chart = gr.Plot(label="Usage", elem_id="usage-chart")
         with gr.Accordion("Usage as a table", open=False):
-            usage_table = _table(USAGE_COLUMNS, "Usage", "usage-table")
+            usage_table = table_of(USAGE_COLUMNS, "Usage", "usage-table")
         label = gr.Dropdown([], label="By label", interactive=True, elem_id="label")
         heatmap = gr.Plot(label="Share of each encoder", elem_id="share-heatmap")
         with gr.Accordion("Share of each encoder as a table", open=False):
-            share_table = _table(figures.SHARE_COLUMNS, "Share of each encoder", "share-table")
+            share_table = table_of(figures.SHARE_COLUMNS, "Share of each encoder", "share-table")
         with gr.Accordion("How to read this", open=False):
             gr.Markdown(HOW_TO_READ)
     parts = Parts(records, results, summary, usage_chart, usage_table, label, heatmap, share_table)
@@ -98,7 +100,7 @@ def load(path: str) -> Parts:
         gr.Column(visible=True),
         summarize(records),
         gr.Plot(chart),
-        gr.Dataframe(usage_rows(records)),
+        gr.Dataframe(usage_rows(table)),
         gr.Dropdown(choices=labels, value=labels[0] if labels else None, visible=bool(labels)),
         heatmap,
         shares,
@@ -129,18 +131,10 @@ def summarize(records: Records) -> str:
     return text
 
 
-def usage_rows(records: Records) -> list[list[Any]]:
-    """The table of the usage chart, under `USAGE_COLUMNS`."""
-    table = usage(records)
+def usage_rows(table: pd.DataFrame) -> list[list[Any]]:
+    """`analysis.usage` as rows under `USAGE_COLUMNS`."""
     columns = ("chosen", "independent", "dependent")
     return [
         [row["encoder"], *(round(row[name], 3) if name in table else "" for name in columns)]
         for _, row in table.iterrows()
     ]
-
-
-def _table(columns: list[str], label: str, elem_id: str) -> gr.Dataframe:
-    return gr.Dataframe(
-        headers=columns, value=[], interactive=False, label=label, show_label=False,
-        max_height=320, wrap=True, elem_id=elem_id, buttons=["copy"],
-    )  # fmt: skip

@@ -90,7 +90,7 @@ def router_chart(windows: Sequence[Window]) -> go.Figure:
                 "color": styles[name].color,
                 "opacity": 1.0 if name in ran else 0.55,
                 "line": {"color": INK, "width": 2 if name in ran else 0},
-                "pattern": _hatching(styles[name]),
+                "pattern": hatching(styles[name]),
             },
             hovertemplate=f"{name}: %{{y:.3f}}<extra>%{{x}}</extra>",
         )
@@ -173,7 +173,8 @@ def _mean(windows: Sequence[Window], router: str, name: str) -> float:
     return float(np.average(values, weights=lengths))
 
 
-def _hatching(style: EncoderStyle) -> dict[str, Any]:
+def hatching(style: EncoderStyle) -> dict[str, Any]:
+    """What tells an encoder's bars apart without colour."""
     return {
         "shape": style.pattern, "fillmode": "overlay", "fgcolor": "#ffffff", "fgopacity": 0.75,
         "solidity": 0.2, "size": 7,
@@ -250,7 +251,7 @@ def _timeline(windows: Sequence[Window]) -> list[go.Scatter]:
                 line={"shape": "hv", "width": 0.8, "color": INK},
                 stackgroup="routing",
                 fillcolor=styles[name].color,
-                fillpattern=_hatching(styles[name]),
+                fillpattern=hatching(styles[name]),
                 hovertemplate=f"{name}: %{{y:.3f}}<extra></extra>",
             )
         )

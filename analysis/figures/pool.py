@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.figures.answer import INK, ROUTERS, dress
+from analysis.figures.answer import ROUTERS, dress, hatching
 from analysis.palette import encoder_styles
 from analysis.specialization import Specialization
 
@@ -93,7 +93,7 @@ def usage_chart(usage: pd.DataFrame, effective: dict[str, float]) -> go.Figure:
             text=[f"{row[group]:.0%}" for group in groups],
             textposition="outside",
             cliponaxis=False,
-            marker={"color": style.color, "line": {"color": INK, "width": 0}},
+            marker={"color": style.color, "pattern": hatching(style)},
             hovertemplate=f"{row['encoder']}: %{{y:.3f}}<extra>%{{x}}</extra>",
         )
     dress(figure, height=350, legend=True)

@@ -81,7 +81,8 @@ class Namer(nn.Module):
 
     def label_words(self, named: Named) -> Tensor:
         """One token per set, `(batch, sets, llm_dim)`."""
-        rows = [named.probabilities()[name] @ self._words[name] for name in self.sets]
+        likely = named.probabilities()
+        rows = [likely[name] @ self._words[name] for name in self.sets]
         if not rows:
             return named.events.pieces.new_zeros(
                 len(named.events.mask), 0, self.norm.weight.numel()

@@ -50,7 +50,7 @@ def route_windows(
         for place, recording in enumerate(recordings)
         for number, (start, end) in enumerate(recording.windows(model.config.window_seconds))
     ]
-    found: dict[tuple[int, int], RoutedWindow] = {}
+    found: list[dict[int, RoutedWindow]] = [{} for _ in recordings]
     for batch in batches(sorted(spans, key=lambda span: span.end - span.start)):
         base = model.encode_base(_audio(model, recordings, batch))
         routing = model.route(base, control)
@@ -59,11 +59,8 @@ def route_windows(
             about = describe_routing(routing, model.encoder_names, row)
             start, end = round(span.start, 3), round(span.end, 3)
             window = WindowRouting(span.recording, start, end, **about)
-            found[span.recording, span.number] = RoutedWindow(window, pooled[row])
-    return [
-        [found[place, number] for number in range(sum(one.recording == place for one in spans))]
-        for place in range(len(recordings))
-    ]
+            found[span.recording][span.number] = RoutedWindow(window, pooled[row])
+    return [[windows[number] for number in sorted(windows)] for windows in found]
 
 
 def batches(spans: Sequence[_Span]) -> list[list[_Span]]:

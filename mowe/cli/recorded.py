@@ -11,7 +11,7 @@ from mowe.cli.desk import Desk
 from mowe.cli.interrupt import Interrupt, kept_interrupt
 from mowe.cli.text import tell
 from mowe.errors import AudioError
-from mowe.records import RecordsFile, Source, by_clip, file_sha256, key_of
+from mowe.records import RecordsFile, Source, by_clip, content_sha256, key_of
 from mowe.training.manifest import read_manifest
 
 _TOGETHER = 32  # recordings that are decoded before their windows are batched by length
@@ -63,7 +63,7 @@ def _waiting(file: RecordsFile, sources: Sequence[Source]) -> tuple[list[tuple[G
     for group in by_clip(sources).values():
         path = group[0].path
         if path not in hashes:
-            hashes[path] = file_sha256(path)
+            hashes[path] = content_sha256(path)
         left = tuple(one for one in group if key_of(one, hashes[path]) not in file.done)
         known += len(group) - len(left)
         if left:

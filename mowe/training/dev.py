@@ -33,8 +33,7 @@ def dev_naming(run: Run) -> dict[str, float]:
     """How much of the dev labels is named right under the learned routing.
 
     Returns:
-        By set the share of recordings; `sounds`, of the tasks whose recordings hold sounds, the
-        share whose whole sequence is right.
+        By task the share of recordings; of tasks about sounds, those whose whole sequence is right.
     """
     adapter = run.model.adapter
     if not run.config.name_batch:
