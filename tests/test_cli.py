@@ -584,6 +584,15 @@ def test_ctrl_c_ends_the_program_without_a_traceback(tmp_path):
     assert time.monotonic() - started < 30
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as at a terminal; a job in the background is started with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_waits_while_a_library_would_swallow_it():
     before, reached = signal.getsignal(signal.SIGINT), []
     with contextlib.suppress(KeyboardInterrupt), kept_interrupt() as interrupt:
@@ -597,6 +606,7 @@ def test_ctrl_c_waits_while_a_library_would_swallow_it():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_is_raised_at_once_where_nothing_holds_it():
     with kept_interrupt(), pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
