@@ -381,6 +381,7 @@ def test_a_records_file_shows_who_is_chosen_for_what(visit, tmp_path, viewport, 
     page = visit(viewport, query)
     page.get_by_role("tab", name="Specialisation").click()
     expect(page.locator("#records-hint")).to_contain_text("python -m mowe route")
+    expect(page.locator("#usage-chart")).to_be_hidden()  # nothing empty is shown
     page.locator("#records-file input[type=file]").set_input_files(str(path))
     heatmap = page.locator("#share-heatmap .js-plotly-plot")
     expect(heatmap).to_contain_text("nats shared", timeout=PATIENCE)

@@ -60,7 +60,7 @@ def build_specialization_tab() -> None:
         )
         gr.Markdown(EMPTY, elem_id="records-hint")
     records = gr.State(None, time_to_live=KEPT_SECONDS)
-    with gr.Column(visible="hidden", elem_id="specialization") as results:
+    with gr.Column(visible=False, elem_id="specialization") as results:
         summary = gr.Textbox(label="Records", interactive=False, elem_id="records-summary")
         usage_chart = gr.Plot(label="Usage", elem_id="usage-chart")
         with gr.Accordion("Usage as a table", open=False):
@@ -73,7 +73,7 @@ def build_specialization_tab() -> None:
             gr.Markdown(HOW_TO_READ)
     parts = Parts(records, results, summary, usage_chart, usage_table, label, heatmap, share_table)
     file.upload(load, file, [*parts], **QUIET)
-    file.clear(lambda: (None, gr.Column(visible="hidden")), outputs=[records, results], **QUIET)
+    file.clear(lambda: (None, gr.Column(visible=False)), outputs=[records, results], **QUIET)
     label.input(by_label, [records, label], [heatmap, share_table], **QUIET)
 
 
