@@ -190,6 +190,7 @@ def test_two_visitors_at_once_never_see_each_other(visit, assistant, tmp_path):
 
 def test_an_example_needs_no_recording_and_charts_follow(visit, assistant):
     page = visit()
+    expect(page.locator("#heard-picture")).to_be_hidden()  # nothing empty is shown
     page.get_by_role("button", name="A long tone").click()
     expect(page.locator("#ask")).to_be_enabled()
     expect(page.get_by_label("Question")).to_have_value("Describe the audio.")

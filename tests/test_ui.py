@@ -288,7 +288,7 @@ def test_a_question_without_a_recording_shows_no_chart(events):
     conversation, updates = ask(events, Conversation(), None, "What can you do?")
     assert conversation.replies
     assert updates[0][7].visible is False
-    assert events.heard(conversation)[0].visible == "hidden"
+    assert events.heard(conversation)[0].visible is False
 
 
 def test_several_windows_put_the_routing_under_the_picture(events, tmp_path):

@@ -123,7 +123,7 @@ class AskEvents:
     def heard(self, conversation: Conversation) -> tuple[Any, ...]:
         """Show what the model is about to hear, while it listens."""
         newest = len(conversation.recordings) - 1
-        results = gr.Column(visible=True if newest >= 0 else "hidden")
+        results = gr.Column(visible=newest >= 0)
         picture = picture_values(Conversation(conversation.turns), newest)
         return results, recording_choice(conversation), *picture
 
@@ -150,7 +150,7 @@ class AskEvents:
         """Everything as on a fresh page, except the settings."""
         off = gr.Button(interactive=False)
         download = gr.DownloadButton(value=None, interactive=False)
-        hidden = gr.Column(visible="hidden")
+        hidden = gr.Column(visible=False)
         start = Conversation(number=number + 1)
         buttons = Buttons(off, off, off, download)
         emptied = empty_inputs()

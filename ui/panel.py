@@ -50,7 +50,7 @@ def build_panel(facts: dict[str, Any]) -> Panel:
         facts: What it says before the first question.
     """
     shown = Facts(facts, elem_id="facts")
-    with gr.Column(visible="hidden", elem_id="results") as results:
+    with gr.Column(visible=False, elem_id="results") as results:
         recording = gr.Dropdown(
             [], label="Recording shown below", visible=False, interactive=True, elem_id="recording"
         )
