@@ -76,6 +76,15 @@ def chromium() -> str:
     return found
 
 
+@pytest.fixture(scope="module")  # its event loop must not meet other tests
+def browser(chromium, tmp_path_factory):
+    """Chromium, running."""
+    from browsing import open_browser
+
+    with open_browser(chromium, tmp_path_factory.mktemp("microphone")) as running:
+        yield running
+
+
 @pytest.fixture(scope="session")
 def components() -> dict[str, Path]:
     """Folder of every pinned pretrained component, by name; `make test` has fetched them."""

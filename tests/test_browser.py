@@ -1,29 +1,18 @@
 """The real page in a real browser: what a visitor does, sees, and must never see."""
 
 import json
-import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
+from browsing import DESKTOP, PATIENCE, PHONE, visits
 from fakes import FakeAssistant
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 from serving import serve, write_examples, write_tone
 
 from mowe.assistant import Sampling, Turn
 from mowe.audio import load_audio
 from mowe.records import RecordsFile, Source
-
-BROWSERS = (os.environ.get("MOWE_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
-SWITCHES = [
-    "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-]  # fmt: skip
-PATIENCE = 15_000  # ms; machines that run tests are busy
-DESKTOP = {"width": 1280, "height": 900}
-PHONE = {"width": 390, "height": 844}
 
 # notes every state of the first reply that was on the page
 WATCH_CHAT = """() => {
@@ -35,18 +24,6 @@ WATCH_CHAT = """() => {
   new MutationObserver(note).observe(document.querySelector('#chat'),
     {childList: true, subtree: true, characterData: true});
 }"""
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory):
-    found = next((path for name in BROWSERS if name and (path := shutil.which(name))), None)
-    assert found, "no Chromium: install it, or name one in MOWE_CHROMIUM"
-    voice = write_tone(tmp_path_factory.mktemp("microphone") / "voice.wav", 3.0, rate=48_000)
-    switches = [*SWITCHES, f"--use-file-for-fake-audio-capture={voice}"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=switches)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -66,31 +43,10 @@ def assistant(served):
 
 
 @pytest.fixture
-def visit(chromium, served):
-    """Opens the page as a new visitor; no request may leave the machine, whatever a test does."""
-    contexts, strays, faults = [], [], []
-
-    def note_request(request):
-        if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
-            strays.append(request.url)
-
-    def open_page(viewport=DESKTOP, query="", url=served[1]) -> Page:
-        context = chromium.new_context(viewport=viewport, permissions=["microphone"])
-        contexts.append(context)
-        context.set_default_timeout(PATIENCE)
-        context.on("request", note_request)
-        page = context.new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda said: said.type == "error" and faults.append(said.text))
-        page.goto(url + query)
-        expect(page.locator("#ask")).to_be_visible(timeout=PATIENCE)
-        page.faults = faults
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert strays == []
+def visit(browser, served):
+    """Opens the page as a new visitor."""
+    with visits(browser, served[1]) as open_page:
+        yield open_page
 
 
 def record(page: Page, seconds: float) -> None:

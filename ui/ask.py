@@ -22,12 +22,9 @@ from ui.ask_parts import (
     build_sources,
 )
 from ui.conversation import Conversation
+from ui.events import KEPT_SECONDS, MODEL_QUEUE, QUIET
 from ui.examples import FOLDER, Example, copy_examples, read_examples
 from ui.panel import Panel, build_panel
-
-KEPT_SECONDS = 3600  # a visitor's recordings, after their last use
-MODEL = "model"  # every call of the model waits in this one queue
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 class States(NamedTuple):
@@ -135,8 +132,7 @@ def _wire_answer(page: Page, events: AskEvents, start: Dependency) -> Dependency
             page.states.conversation, page.chat, *page.inputs,
             panel.facts, *panel.routing, *panel.picture,
         ],
-        concurrency_id=MODEL,
-        concurrency_limit=1,
+        **MODEL_QUEUE,
         **QUIET,
     )  # fmt: skip
     _settle(page, events, answer.success)  # `then` alone is not called after a failure
@@ -211,6 +207,5 @@ def _add_endpoint(page: Page, events: AskEvents) -> None:
         [page.inputs.audio, page.inputs.question, *page.settings],
         [text, details],
         api_name="ask",
-        concurrency_id=MODEL,
-        concurrency_limit=1,
+        **MODEL_QUEUE,
     )

@@ -2,13 +2,14 @@
 
 import json
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import gradio as gr
 
 from mowe.assistant import Assistant, Sampling
 from mowe.audio import AudioLimits
 from ui.ask_events import Buttons, Inputs
+from ui.events import QUIET
 from ui.examples import Example
 from ui.routing_control import LEARNED, routing_choices
 
@@ -23,7 +24,6 @@ SUGGESTIONS = (
 EXAMPLES_SHOWN = 9  # the others are folded away
 FORMATS = "wav, flac, mp3, ogg, opus, m4a or webm"
 KNOWLEDGE = ("Trained on", "What it cannot do")  # sections of a model card that visitors see
-CLIENT_ONLY: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 class Settings(NamedTuple):
@@ -84,7 +84,7 @@ def build_inputs(pending: gr.State) -> tuple[Inputs, gr.Button]:
                 for suggestion in SUGGESTIONS:
                     chip = gr.Button(suggestion, size="sm", min_width=80)
                     chip.click(
-                        None, outputs=question, js=f"() => {json.dumps(suggestion)}", **CLIENT_ONLY
+                        None, outputs=question, js=f"() => {json.dumps(suggestion)}", **QUIET
                     )
     return Inputs(audio, pending, attached, question), attach
 

@@ -1,4 +1,4 @@
-"""A slice of a shared GPU for one answer, where the page runs on a Space that lends them."""
+"""A slice of a shared GPU for one call of the model, where the page runs on a Space that lends them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,10 +29,16 @@ def gpu_seconds(
     return round(min(MAX_SECONDS, START_SECONDS + needed))
 
 
-def on_gpu(function: Callable[..., Any]) -> Callable[..., Any]:
+def on_gpu(
+    function: Callable[..., Any], seconds: int | Callable[..., int] = gpu_seconds
+) -> Callable[..., Any]:
     """The function on a lent GPU; the function itself everywhere else.
 
     There its arguments are pickled, so it takes plain data: no locks, no events.
+
+    Args:
+        function: What needs the model.
+        seconds: How long one call may take, or a function of its arguments that says so.
     """
-    wrapped: Callable[..., Any] = spaces.GPU(duration=gpu_seconds)(function)
+    wrapped: Callable[..., Any] = spaces.GPU(duration=seconds)(function)
     return wrapped

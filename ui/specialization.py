@@ -17,9 +17,9 @@ from analysis import (
 from mowe.errors import RecordsError
 from mowe.records import LABELS
 from ui.errors import plain_errors
+from ui.events import BUSY, KEPT_SECONDS
 from ui.panel import table_of
 
-KEPT_SECONDS = 3600  # a visitor's records, after their last use
 MAX_ROWS = 200_000
 USAGE_COLUMNS = ["Encoder", "Chosen", "Data-independent", "Data-dependent"]
 EMPTY = """Route recordings on your machine, then load the records here:
@@ -36,7 +36,6 @@ specialist; rows that look alike mean that the label does not matter. Hover for 
 it draws whole speakers where all are known, else whole recordings. The title compares what
 information label and choice share with what shuffled choices share by chance."""
 _OWN = ("question", "expected")  # columns in which nearly every record has its own
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
 
 
 class Parts(NamedTuple):
@@ -72,9 +71,9 @@ def build_specialization_tab() -> None:
         with gr.Accordion("How to read this", open=False):
             gr.Markdown(HOW_TO_READ)
     parts = Parts(records, results, summary, usage_chart, usage_table, label, heatmap, share_table)
-    file.upload(load, file, [*parts], **QUIET)
-    file.clear(lambda: (None, gr.Column(visible=False)), outputs=[records, results], **QUIET)
-    label.input(by_label, [records, label], [heatmap, share_table], **QUIET)
+    file.upload(load, file, [*parts], **BUSY)
+    file.clear(lambda: (None, gr.Column(visible=False)), outputs=[records, results], **BUSY)
+    label.input(by_label, [records, label], [heatmap, share_table], **BUSY)
 
 
 def load(path: str) -> Parts:

@@ -1,0 +1,64 @@
+"""A real browser for tests: a microphone that plays a tone, and visitors who leak nothing."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from serving import write_tone
+
+SWITCHES = [
+    "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+]  # fmt: skip
+PATIENCE = 15_000  # ms; machines that run tests are busy
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+
+
+@contextmanager
+def open_browser(chromium: str, folder: Path) -> Iterator[Browser]:
+    """Start Chromium.
+
+    Args:
+        chromium: Its path.
+        folder: Where the sound of its microphone is written.
+    """
+    voice = write_tone(folder / "voice.wav", 3.0, rate=48_000)
+    switches = [*SWITCHES, f"--use-file-for-fake-audio-capture={voice}"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=switches)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def visits(browser: Browser, served: str) -> Iterator[Callable[..., Page]]:
+    """Opens pages as new visitors; no request may leave the machine, whatever a test does.
+
+    A page has `faults`, every error of its scripts and its console.
+    """
+    contexts, strays = [], []
+
+    def note_request(request):
+        if not request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
+            strays.append(request.url)
+
+    def open_page(viewport=DESKTOP, query="", url=served) -> Page:
+        context = browser.new_context(viewport=viewport, permissions=["microphone"])
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE)
+        context.on("request", note_request)
+        page, faults = context.new_page(), []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda said: said.type == "error" and faults.append(said.text))
+        page.goto(url + query)
+        expect(page.locator("#ask")).to_be_visible(timeout=PATIENCE)
+        page.faults = faults
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert strays == []
