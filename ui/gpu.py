@@ -1,4 +1,4 @@
-"""A slice of a shared GPU for one call of the model, where the page runs on a Space that lends them."""
+"""A slice of a shared GPU for a call of the model, where a Space that lends one serves the page."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
