@@ -78,10 +78,11 @@ eval: $(RUNTIME) $(WEIGHTS)  ## score the shipped checkpoint beside baselines on
 	$(RUN) -m mowe.evaluation $(EVAL_ARGS)
 	$(if $(filter results/mini.json,$(EVAL_ARGS)),$(RUN) -m mowe.evaluation.table results/mini.json --readme README.md)
 
-bench: $(RUNTIME) $(WEIGHTS)  ## speed and memory of answers, beside a cascade, and of training
+bench: $(RUNTIME) $(WEIGHTS)  ## speed and memory of answers, beside a cascade, of training and analysis
 	@$(MAKE) $(BENCH) || echo "the cascade cannot be installed here and is left out"
 	$(RUN) -m benchmarks.latency $(BENCH_ARGS)
 	$(RUN) -m benchmarks.training
+	$(RUN) -m benchmarks.analysis
 
 clean:  ## remove caches (not .venv, not the weights)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache

@@ -13,6 +13,7 @@ from mowe.records import LABELS, read_table
 
 CHOICE = "choice"  # the encoder with the largest probability of the router that decides
 NONE = "none"
+CLIP = ["sha256", "clip_start", "clip_end"]  # what tells recordings apart
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,27 @@ class Records:
             raise RecordsError(f"{self.preset} has no data-{router} router")
         return rows
 
-    def embeddings(self) -> np.ndarray:
-        """Base embeddings, `(rows, base_dim)` float32."""
-        return np.stack(self.table["embedding"].to_list()).astype(np.float32)
+    def embeddings(self, of: str = "base") -> np.ndarray:
+        """Mean `base` or `fused` embeddings, `(rows, dim)` float32.
+
+        Raises:
+            RecordsError: If a row has no embedding of this kind.
+        """
+        column = {"base": "embedding", "fused": "fused"}.get(of)
+        if column is None:
+            raise ValueError(f"embeddings are of 'base' or 'fused', found {of!r}")
+        widths = {len(row) for row in self.table[column]}
+        if len(widths) > 1 or 0 in widths:
+            raise RecordsError(
+                f"these records have no {of} embedding of every recording"
+                + ("; route them with --fused" if of == "fused" else "")
+            )
+        return np.stack(self.table[column].to_list()).astype(np.float32)
+
+    def recordings(self) -> "Records":
+        """One row per recording: its first window, under its first question, counted from 0."""
+        table = self.table.drop_duplicates(CLIP).reset_index(drop=True)
+        return Records(table, self.encoders, self.preset)
 
     def labelled(self, by: str) -> pd.DataFrame:
         """The rows that have a value in a label column.

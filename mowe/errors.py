@@ -31,3 +31,7 @@ class ConfigError(MoweError, ValueError):
 
 class RecordsError(MoweError):
     """A records file cannot be used: damaged, of another version, or of another mixture."""
+
+
+class LogError(MoweError):
+    """A training log cannot be used: unreadable, of another format, or without a loss."""

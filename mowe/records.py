@@ -7,10 +7,11 @@ when it ends, so that a killed run continues where it stopped.
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow
 from pyarrow import parquet
 
@@ -19,7 +20,7 @@ from mowe.errors import RecordsError
 from mowe.training.manifest import AUDIO_TAG, Example
 from mowe.weights.store import file_sha256
 
-FORMAT, VERSION = "mowe-records", 1
+FORMAT, VERSION = "mowe-records", 2
 LABELS = (
     "task", "dataset", "speaker", "language", "label", "split", "question", "expected",
 )  # fmt: skip
@@ -41,6 +42,7 @@ _COLUMNS = (
     ("entropy", pyarrow.float32()),
     ("margin", pyarrow.float32()),
     ("embedding", _SHARES),
+    ("fused", _SHARES),
     ("answer", _TEXT),
     ("score", pyarrow.float32()),
 )
@@ -81,18 +83,21 @@ class Source:
 class RecordsFile:
     """A records file that is being written, or continued."""
 
-    def __init__(self, path: Path, preset: str, encoders: Sequence[str]) -> None:
+    def __init__(
+        self, path: Path, preset: str, encoders: Sequence[str], *, compact: bool = False
+    ) -> None:
         """Open `path`, or begin it.
 
         Args:
             path: Ends in `.parquet`.
             preset: Of the mixture.
             encoders: Its weak encoders, in pool order.
+            compact: Round embeddings to half precision, which makes the file half as large.
 
         Raises:
             RecordsError: If there are records of another mixture or version, or none at all.
         """
-        self.path = path
+        self.path, self.compact = path, compact
         self.parts = path.with_name(f".{path.name}.parts")
         about = {"preset": preset, "encoders": list(encoders)}
         self.schema = pyarrow.schema(_COLUMNS, metadata=_stamp(about))
@@ -110,6 +115,8 @@ class RecordsFile:
 
     def add(self, source: Source, sha256: str, answer: Answer) -> int:
         """Take a recording's windows, and return how many; written once enough came together."""
+        if self.compact:
+            answer = _halved(answer)
         rows = rows_of(source, sha256, answer)
         self._rows += rows
         self.done.add(key_of(source, sha256))
@@ -150,11 +157,24 @@ class RecordsFile:
     def _write(self, table: pyarrow.Table, path: Path) -> None:
         partial = path.with_name(f".{path.name}.partial")
         try:
-            parquet.write_table(table, partial, compression="zstd")
+            parquet.write_table(
+                table, partial, compression="zstd", use_dictionary=list(LABELS),
+                use_byte_stream_split=["embedding.list.element", "fused.list.element"],
+            )  # fmt: skip
             partial.replace(path)
         except OSError as error:
             partial.unlink(missing_ok=True)
             raise RecordsError(f"{path.name} cannot be written: {error.strerror}") from error
+
+
+def _halved(answer: Answer) -> Answer:
+    """The same with embeddings of half precision, whose zeros compress."""
+    fused = None if answer.fused is None else _half(answer.fused)
+    return replace(answer, embedding=_half(answer.embedding), fused=fused)
+
+
+def _half(vector: np.ndarray) -> np.ndarray:
+    return vector.astype(np.float16).astype(np.float32)
 
 
 def key_of(source: Source, sha256: str) -> tuple[Any, ...]:
@@ -181,7 +201,8 @@ def rows_of(source: Source, sha256: str, answer: Answer) -> list[Row]:
             "chosen": list(window.chosen),
             "entropy": window.entropy,
             "margin": window.margin,
-            "embedding": [float(one) for one in answer.embedding],
+            "embedding": answer.embedding.tolist(),
+            "fused": [] if answer.fused is None else answer.fused.tolist(),
             "answer": answer.text or None,
             "score": None,
         }

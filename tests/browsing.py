@@ -62,3 +62,16 @@ def visits(browser: Browser, served: str) -> Iterator[Callable[..., Page]]:
     for context in contexts:
         context.close()
     assert strays == []
+
+
+def open_tab(page: Page, name: str) -> None:
+    """Open a tab, from the menu of those that do not fit where it is there."""
+    tab = page.get_by_role("tab", name=name, exact=True)
+    more = page.locator(".overflow-menu > button")
+    expect(tab.or_(more).first).to_be_visible(timeout=PATIENCE)
+    page.wait_for_timeout(300)  # which tabs fit is measured after they are drawn
+    if tab.is_visible():
+        tab.click()
+    else:
+        more.click()
+        page.locator(".overflow-dropdown").get_by_text(name, exact=True).click()

@@ -43,12 +43,12 @@ def write_examples(folder: Path) -> Path:
 
 
 @contextmanager
-def serve(assistant, examples: Path) -> Iterator[str]:
+def serve(assistant, examples: Path, **folders: Path) -> Iterator[str]:
     """Serve the page for as long as the block lasts; yields its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    app = ui.build_app(assistant, examples)
+    app = ui.build_app(assistant, examples, **folders)
     settings = ui.launch_settings(MAX_UPLOAD_BYTES)
     app.launch(
         server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, quiet=True, **settings

@@ -48,6 +48,7 @@ HOMES = {
     "spaces": ("ui", "app"),
     "plotly": ("analysis",),
     "umap": ("analysis",),
+    "captum": ("analysis",),
     "sklearn": ("analysis", "mowe.evaluation", "mowe.statistics"),
     "nltk": ("mowe.evaluation",),
     "pyarrow": ("mowe.records", "analysis"),

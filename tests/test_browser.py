@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from browsing import DESKTOP, PATIENCE, PHONE, visits
+from browsing import DESKTOP, PATIENCE, PHONE, open_tab, visits
 from fakes import FakeAssistant
 from playwright.sync_api import Page, expect
 from serving import serve, write_examples, write_tone
@@ -317,8 +317,10 @@ def test_a_phone_shows_the_whole_page_without_scrolling_sideways(visit, assistan
     page.get_by_role("button", name="Sampling and routing").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     wide = """[...document.querySelectorAll('button, input, textarea, .js-plotly-plot')]
-        .filter(one => one.offsetParent && !one.closest('.table-wrap, [role=grid]'))
-        .map(one => one.getBoundingClientRect()).filter(box => box.right > innerWidth + 1).length"""
+        .filter(one => one.offsetParent)
+        .filter(one => !one.closest('.table-wrap, [role=grid], .visually-hidden'))
+        .map(one => one.getBoundingClientRect())
+        .filter(box => box.right > innerWidth + 1).length"""
     assert page.evaluate(wide) == 0
     dark = page.evaluate("document.body.classList.contains('dark')")
     assert dark is query.endswith("dark")
@@ -336,7 +338,7 @@ def test_a_records_file_shows_who_is_chosen_for_what(visit, tmp_path, viewport, 
         file.add(Source(Path(f"{number}.wav"), labels={"task": task}), str(number), answer)
     file.close()
     page = visit(viewport, query)
-    page.get_by_role("tab", name="Specialisation").click()
+    open_tab(page, "Specialisation")
     expect(page.locator("#records-hint")).to_contain_text("python -m mowe route")
     expect(page.locator("#usage-chart")).to_be_hidden()  # nothing empty is shown
     page.locator("#records-file input[type=file]").set_input_files(str(path))

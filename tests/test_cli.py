@@ -37,7 +37,7 @@ class RoutingFake(FakeAssistant):
         answer = self._answer([Turn("user", "", (recording,))], Sampling(), control)
         return replace(answer, finished=True)
 
-    def route_all(self, recordings, *, control=None):
+    def route_all(self, recordings, *, control=None, fused=False):
         return [self.route(one, control=control) for one in recordings]
 
 
@@ -393,10 +393,10 @@ def test_a_killed_run_into_records_goes_on_and_writes_nothing_twice(
     table = tmp_path / "records.parquet"
 
     class Interrupted(RoutingFake):
-        def route_all(self, recordings, *, control=None):
+        def route_all(self, recordings, *, control=None, fused=False):
             if self.seen:
                 raise KeyboardInterrupt
-            return super().route_all(recordings, control=control)
+            return super().route_all(recordings, control=control, fused=fused)
 
     code, _, _ = run("route", folder, "--out", table, factory=lambda name: Interrupted())
     assert code == 130

@@ -89,7 +89,7 @@ def test_records_of_another_mixture_are_not_continued(written):
     [
         ({}, "is no records file"),
         ({"format": "mowe-records", "version": "9"}, "records version 9, this program reads"),
-        ({"format": "mowe-records", "version": "1"}, "lacks the columns"),
+        ({"format": "mowe-records", "version": "2"}, "lacks the columns"),
     ],
 )
 def test_other_tables_are_refused(tmp_path, stamp, message):

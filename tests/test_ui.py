@@ -73,7 +73,13 @@ def test_only_the_documented_endpoint_is_public(tmp_path):
 def test_every_event_of_the_model_waits_in_one_queue(tmp_path):
     app = ui.build_app(FakeAssistant(), tmp_path)
     queued = [fn for fn in app.fns.values() if fn.concurrency_id == "model"]
-    assert len(queued) == 3  # ask, regenerate, and the API
+    assert len(queued) == (
+        3  # ask, regenerate, and the API
+        + 1  # Health: compare
+        + 2  # Drivers: attribute, make an input up
+        + 2  # Routing: show, compare answers
+        + 1  # Map: place a recording
+    )
     assert {fn.concurrency_limit for fn in queued} == {1}
     assert all(fn.types_generator for fn in queued)
 

@@ -11,7 +11,12 @@ import gradio as gr
 
 from mowe.assistant import Assistant
 from ui.ask import build_ask_tab
+from ui.drivers import build_drivers_tab
 from ui.examples import FOLDER
+from ui.health import build_health_tab
+from ui.map import FOLDER as MAP_FOLDER
+from ui.map import build_map_tab
+from ui.routing import build_routing_tab
 from ui.specialization import build_specialization_tab
 from ui.theme import STYLE_SHEET, build_theme
 
@@ -27,12 +32,15 @@ HEADER = """<header class="masthead">
 <p>Ask about a sound, and see which encoders listened to answer.</p></div></header>"""
 
 
-def build_app(assistant: Assistant, examples_folder: Path = FOLDER) -> gr.Blocks:
+def build_app(
+    assistant: Assistant, examples_folder: Path = FOLDER, map_folder: Path = MAP_FOLDER
+) -> gr.Blocks:
     """Assemble the tabs; loads nothing and launches nothing.
 
     Args:
         assistant: Answers for every visitor.
         examples_folder: Where the example clips and their list are.
+        map_folder: Where a ready map is.
     """
     with gr.Blocks(
         title="MoWE-Audio",
@@ -42,8 +50,16 @@ def build_app(assistant: Assistant, examples_folder: Path = FOLDER) -> gr.Blocks
         gr.HTML(HEADER, apply_default_css=False)
         with gr.Tab("Ask"):
             build_ask_tab(assistant, examples_folder)
+        with gr.Tab("Routing"):
+            build_routing_tab(assistant)
+        with gr.Tab("Map") as plane:
+            build_map_tab(assistant, plane, map_folder)
+        with gr.Tab("Drivers"):
+            build_drivers_tab(assistant, examples_folder)
         with gr.Tab("Specialisation"):
             build_specialization_tab()
+        with gr.Tab("Health") as health:
+            build_health_tab(assistant, health)
     return app.queue(max_size=MAX_WAITING, default_concurrency_limit=2, api_open=False)
 
 

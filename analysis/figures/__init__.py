@@ -12,6 +12,8 @@ from analysis.figures.answer import (
     router_chart,
     routing_rows,
 )
+from analysis.figures.comparison import comparison_chart, routing_timeline
+from analysis.figures.embedding_map import map_figure
 from analysis.figures.pool import (
     SHARE_COLUMNS,
     finding,
@@ -19,20 +21,29 @@ from analysis.figures.pool import (
     specialization_heatmap,
     usage_chart,
 )
+from analysis.figures.script import plotly_script
+from analysis.figures.selection import SELECTION_COLUMNS, selection_chart, selection_rows
 
 __all__ = [
     "HEARD_COLUMNS",
     "ROUTERS",
     "ROUTING_COLUMNS",
+    "SELECTION_COLUMNS",
     "SHARE_COLUMNS",
     "Heard",
+    "comparison_chart",
     "encoder_names",
     "finding",
     "hear",
     "heard_figure",
     "heard_rows",
+    "map_figure",
+    "plotly_script",
     "router_chart",
     "routing_rows",
+    "routing_timeline",
+    "selection_chart",
+    "selection_rows",
     "share_rows",
     "specialization_heatmap",
     "usage_chart",

@@ -114,15 +114,18 @@ def routing_rows(windows: Sequence[Window]) -> list[list[Any]]:
     ]
 
 
-def heard_figure(heard: Heard, windows: Sequence[Window] = ()) -> go.Figure:
+def heard_figure(
+    heard: Heard, windows: Sequence[Window] = (), *, min_windows: int = 2
+) -> go.Figure:
     """What the model heard: waveform and log-mel spectrogram over one time axis.
 
     Args:
         heard: The recording.
-        windows: Routing of the same recording. With more than one window, a third row shows how the
-            data-dependent router (or the only router) shared its probability in each.
+        windows: Routing of the same recording. A third row shows how the data-dependent router (or
+            the only router) shared its probability in each.
+        min_windows: Fewest windows that get the third row.
     """
-    timeline = len(windows) > 1 and bool(encoder_names(windows))
+    timeline = len(windows) >= min_windows and bool(encoder_names(windows))
     figure = make_subplots(
         rows=3 if timeline else 2,
         shared_xaxes=True,

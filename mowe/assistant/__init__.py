@@ -2,15 +2,13 @@
 
 from mowe.assistant.answer import Answer, Sampling, Turn, WindowRouting
 from mowe.assistant.assistant import (
-    APART,
     DEFAULT_CHECKPOINT,
     SHIPPED,
-    SILENT,
-    TOGETHER,
     TRANSCRIBE,
     Assistant,
     load_assistant,
 )
+from mowe.assistant.prompts import APART, SILENT, TOGETHER
 
 __all__ = [
     "APART",

@@ -64,6 +64,7 @@ class Answer:
     seed: int
     windows: tuple[WindowRouting, ...]
     embedding: np.ndarray  # (base_dim,) float32, mean base embedding of the last recording
+    fused: np.ndarray | None = None  # (fused_dim,) float32, the same of the fused frames, if asked
     audio: tuple[dict[str, Any], ...]  # what was done to each recording
     timings: dict[str, float]  # seconds; tokens_per_second is a rate
     mode: str
@@ -76,7 +77,11 @@ class Answer:
         plain["windows"] = [
             asdict(window) | {"chosen": list(window.chosen)} for window in self.windows
         ]
-        plain["embedding"] = [float(one) for one in self.embedding]
+        plain["embedding"] = self.embedding.tolist()
+        if self.fused is None:
+            del plain["fused"]
+        else:
+            plain["fused"] = self.fused.tolist()
         plain["audio"] = list(self.audio)
         return plain
 

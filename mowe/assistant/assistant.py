@@ -4,11 +4,9 @@ The one seam that page, command line, API, evaluation and analysis use. Nothing 
 long recording becomes windows, and the answer says how they were used (decision 0008).
 """
 
-import re
 import threading
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,21 @@ import numpy as np
 import torch
 
 from mowe.assistant.answer import Answer, Sampling, Turn, WindowRouting, describe_routing, versions
-from mowe.assistant.routed import route_windows
+from mowe.assistant.prompts import (
+    APART,
+    TOGETHER,
+    Asked,
+    Window,
+    asked_prompts,
+    embedding,
+    mean_vector,
+)
+from mowe.assistant.routed import RoutedWindow, route_windows
+from mowe.assistant.stopwatch import Stopwatch
 from mowe.audio import AudioLimits, Recording
 from mowe.checkpoint import MoWE
 from mowe.errors import QuestionError
-from mowe.language_model import AUDIO_MARK, Message
+from mowe.language_model import IGNORED, Prompt
 from mowe.model import Heard, make_batch
 from mowe.presets import PRESETS
 from mowe.routing import RoutingControl
@@ -29,51 +37,6 @@ DEFAULT_CHECKPOINT = "mini"
 SHIPPED = {"mini": Path(__file__).parents[2] / "assets" / "mowe-mini"}
 TRANSCRIBE = "Transcribe the speech."
 MAX_AUDIO_TOKENS = 800  # in one prompt; about two minutes of speech
-TOGETHER, APART, SILENT = "all windows together", "window by window", "no audio"
-_ASKS_TRANSCRIPT = re.compile(r"\b(transcri\w+|verbatim|word for word|dictat\w+)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class _Window:
-    recording: int
-    start: float
-    end: float
-    whole: bool  # the recording's only window
-    tokens: torch.Tensor  # (audio_tokens, llm_dim)
-    routing: WindowRouting
-    pooled: np.ndarray  # (base_dim,)
-
-
-@dataclass(frozen=True)
-class _Prompt:
-    heading: str  # before the reply; a time range where windows are answered apart
-    messages: list[Message]
-    audio: list[torch.Tensor]  # one (audio_tokens, llm_dim) per mark
-
-
-@dataclass
-class _Stopwatch:
-    """Timings of one answer, filled as it goes."""
-
-    started: float = field(default_factory=time.perf_counter)
-    seconds: dict[str, float] = field(default_factory=dict)
-    pieces: int = 0
-    first: float | None = None
-
-    def piece(self) -> None:
-        self.pieces += 1
-        if self.first is None:
-            self.first = time.perf_counter()
-
-    def read(self) -> dict[str, float]:
-        now = time.perf_counter()
-        timings = {"decode": 0.0, "encoders": 0.0, "prefill": 0.0} | self.seconds
-        if self.first is not None:
-            timings["first_token"] = self.first - self.started
-            timings["prefill"] = timings["first_token"] - timings["encoders"]
-            if self.pieces > 1:
-                timings["tokens_per_second"] = (self.pieces - 1) / (now - self.first)
-        return timings | {"total": now - self.started}
 
 
 class Assistant:
@@ -115,6 +78,11 @@ class Assistant:
         return self.model.config.preset
 
     @property
+    def window_seconds(self) -> float:
+        """Longest window that is heard in one piece, s."""
+        return self.model.config.window_seconds
+
+    @property
     def device(self) -> str:
         """Where the model lies."""
         return str(self.model.device)
@@ -145,11 +113,12 @@ class Assistant:
         """
         question = self._question(conversation)
         sampling, stop = sampling or Sampling(), stop or threading.Event()
-        watch = _Stopwatch()
+        watch = Stopwatch()
         windows = self._listen(conversation, control)
-        watch.seconds["encoders"] = time.perf_counter() - watch.started
-        prompts, mode = self._prompts(conversation, windows)
-        answer = self._answer(question, conversation, windows, mode, sampling.seed)
+        watch.lap("encoders")
+        prompts, mode = asked_prompts(conversation, windows, self.max_audio_tokens)
+        seconds = self.window_seconds
+        answer = self._answer(question, conversation, windows, mode, sampling.seed, seconds)
         yield replace(answer, timings=watch.read())
         text = ""
         for prompt in prompts:
@@ -179,17 +148,33 @@ class Assistant:
         return self.route_all([recording], control=control)[0]
 
     def route_all(
-        self, recordings: Sequence[Recording], *, control: RoutingControl | None = None
+        self,
+        recordings: Sequence[Recording],
+        *,
+        control: RoutingControl | None = None,
+        window_seconds: float | None = None,
+        fused: bool = False,
     ) -> list[Answer]:
-        """The routing of many recordings, batched by length; see `route`."""
-        watch = _Stopwatch()
-        routed = route_windows(self.model, recordings, control)
-        watch.seconds["encoders"] = time.perf_counter() - watch.started
+        """The routing of many recordings, batched by length; see `route`.
+
+        Args:
+            recordings: In any order and length.
+            control: Routing overrides for all of them.
+            window_seconds: Length of a window, above 0.5 s and at most that of answers.
+            fused: Run the chosen weak encoders too, for the answer's `fused`.
+
+        Raises:
+            ValueError: If `control` names an unknown encoder, or the window's length is outside.
+        """
+        watch = Stopwatch()
+        window_seconds = window_seconds or self.window_seconds
+        routed = route_windows(self.model, recordings, control, window_seconds, fused=fused)
+        watch.lap("encoders")
         nothing = torch.zeros(0)
         answers = []
         for recording, found in zip(recordings, routed, strict=True):
             windows = [
-                _Window(
+                Window(
                     recording=0,
                     start=one.routing.start,
                     end=one.routing.end,
@@ -201,9 +186,44 @@ class Assistant:
                 for one in found
             ]
             conversation = [Turn("user", "", (recording,))]
-            answer = self._answer("", conversation, windows, TOGETHER, 0)
-            answers.append(replace(answer, timings=watch.read(), finished=True))
+            answer = self._answer("", conversation, windows, TOGETHER, 0, window_seconds)
+            both = _mean_fused(found) if fused else None
+            answers.append(replace(answer, fused=both, timings=watch.read(), finished=True))
         return answers
+
+    @torch.inference_mode()
+    def log_likelihood(
+        self,
+        recordings: Sequence[Recording],
+        question: str,
+        text: str,
+        *,
+        control: RoutingControl | None = None,
+    ) -> float:
+        """Log-probability that the reply to `ask` begins with these words, in nats.
+
+        The token that would end the reply is not counted. For a greedy answer under the same
+        `control` this is the sum of the log-probabilities of its tokens, spelled canonically.
+
+        Raises:
+            QuestionError: If the instruction is empty or too long, all of it does not fit, or `ask`
+                would answer window by window, where no single prompt leads to the reply.
+            ValueError: If `control` names an unknown encoder.
+        """
+        conversation = [Turn("user", question, tuple(recordings))]
+        self._question(conversation)
+        windows = self._listen(conversation, control)
+        prompts, mode = asked_prompts(conversation, windows, self.max_audio_tokens)
+        if mode == APART:
+            raise QuestionError(
+                f"this is answered in {len(prompts)} windows, each on its own; the likelihood of a"
+                " reply needs a recording that is answered in one piece"
+            )
+        words = torch.tensor(self.model.language_model.spell(text), dtype=torch.long)
+        asked, audio = self._built(prompts[0], len(words))
+        labels = torch.cat([torch.full_like(asked.ids, IGNORED), words])
+        answered = Prompt(torch.cat([asked.ids, words]), labels)
+        return float(self.model.language_model.log_likelihoods([answered], [audio])[0])
 
     @staticmethod
     def _last(answers: Iterator[Answer]) -> Answer:
@@ -224,17 +244,15 @@ class Assistant:
         return question
 
     @torch.inference_mode()
-    def _listen(
-        self, conversation: Sequence[Turn], control: RoutingControl | None
-    ) -> list[_Window]:
+    def _listen(self, conversation: Sequence[Turn], control: RoutingControl | None) -> list[Window]:
         recordings = [one for turn in conversation for one in turn.recordings]
         windows = []
         for number, recording in enumerate(recordings):
-            spans = recording.windows(self.model.config.window_seconds)
+            spans = recording.windows(self.window_seconds)
             for start, end in spans:
                 heard = self._hear(recording.window(start, end), control)
                 windows.append(
-                    _Window(
+                    Window(
                         recording=number,
                         start=start,
                         end=end,
@@ -262,46 +280,32 @@ class Assistant:
         routing = describe_routing(heard.routing, self.encoder_names)
         return WindowRouting(number, round(start, 3), round(end, 3), **routing)
 
-    def _prompts(
-        self, conversation: Sequence[Turn], windows: list[_Window]
-    ) -> tuple[list[_Prompt], str]:
-        """What the language model is asked, and how the windows were used."""
-        if not windows:
-            return [_Prompt("", _messages(conversation), [])], SILENT
-        last = windows[-1].recording
-        fresh = [window for window in windows if window.recording == last]
-        question = conversation[-1].text
-        transcript = bool(_ASKS_TRANSCRIPT.search(question))
-        total = sum(len(window.tokens) for window in windows)
-        if not transcript and total <= self.max_audio_tokens:
-            return [_Prompt("", _messages(conversation), _by_recording(windows))], TOGETHER
-        # Windows of the last recording, each alone: no window hears another, none is left out.
-        asked = [Message("user", AUDIO_MARK + question)]
-        prompts = [_Prompt(_heading(one, transcript), asked, [one.tokens]) for one in fresh]
-        return prompts, TOGETHER if len(fresh) == 1 else APART
+    def _decode(self, prompt: Asked, sampling: Sampling, stop: threading.Event) -> Iterator[str]:
+        built, audio = self._built(prompt, sampling.max_new_tokens)
+        return self.model.language_model.stream(built, audio, stop=stop, **asdict(sampling))
 
-    def _decode(self, prompt: _Prompt, sampling: Sampling, stop: threading.Event) -> Iterator[str]:
+    def _built(self, prompt: Asked, reply_tokens: int) -> tuple[Prompt, torch.Tensor]:
+        """The prompt in tokens, up to where the reply begins, and its audio tokens."""
         language_model = self.model.language_model
         built = language_model.prompt(prompt.messages, list(map(len, prompt.audio)), reply=True)
-        room = language_model.context - sampling.max_new_tokens
+        room = max(0, language_model.context - reply_tokens)
         if len(built.ids) > room:
             raise QuestionError(
                 f"the conversation has {len(built.ids)} tokens, {room} fit; clear it and start over"
             )
         silent = torch.zeros(0, language_model.dim, device=self.model.device)
-        audio = torch.cat([silent, *prompt.audio])
-        return language_model.stream(built, audio, stop=stop, **asdict(sampling))
+        return built, torch.cat([silent, *prompt.audio])
 
     def _answer(
         self,
         question: str,
         conversation: Sequence[Turn],
-        windows: list[_Window],
+        windows: list[Window],
         mode: str,
         seed: int,
+        window_seconds: float,
     ) -> Answer:
         recordings = [one for turn in conversation for one in turn.recordings]
-        seconds = self.model.config.window_seconds
         audio = []
         for number, recording in enumerate(recordings):
             count = sum(window.recording == number for window in windows)
@@ -311,7 +315,7 @@ class Assistant:
                     "name": recording.name,
                     **account.to_dict(),
                     "windowed": count > 1,
-                    "sentence": account.sentence(count, seconds),
+                    "sentence": account.sentence(count, window_seconds),
                 }
             )
         nothing = np.zeros(self.model.base_encoder.dim, dtype=np.float32)
@@ -321,13 +325,18 @@ class Assistant:
             preset=self.preset,
             seed=seed,
             windows=tuple(window.routing for window in windows),
-            embedding=_embedding(windows) if windows else nothing,
+            embedding=embedding(windows) if windows else nothing,
             audio=tuple(audio),
             timings={},
             mode=mode,
             versions=versions(),
             finished=False,
         )
+
+
+def _mean_fused(windows: Sequence[RoutedWindow]) -> np.ndarray:
+    seconds = [one.routing.end - one.routing.start for one in windows]
+    return mean_vector([one.fused for one in windows if one.fused is not None], seconds)
 
 
 def load_assistant(name: str = DEFAULT_CHECKPOINT, *, device: str | None = None) -> Assistant:
@@ -349,34 +358,3 @@ def load_assistant(name: str = DEFAULT_CHECKPOINT, *, device: str | None = None)
     if name in PRESETS:
         return Assistant(MoWE.from_preset(name, device=device))
     return Assistant(MoWE.from_pretrained(name, device=device))
-
-
-def _messages(conversation: Sequence[Turn]) -> list[Message]:
-    return [
-        Message(turn.role, AUDIO_MARK * len(turn.recordings) + turn.text) for turn in conversation
-    ]
-
-
-def _by_recording(windows: list[_Window]) -> list[torch.Tensor]:
-    numbers = sorted({window.recording for window in windows})
-    return [
-        torch.cat([one.tokens for one in windows if one.recording == number]) for number in numbers
-    ]
-
-
-def _heading(window: _Window, transcript: bool) -> str:
-    if transcript or window.start == 0 and window.whole:
-        return ""
-    return f"[{_clock(window.start)}–{_clock(window.end)}] "
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
-
-
-def _embedding(windows: list[_Window]) -> np.ndarray:
-    """Mean of the last recording's windows, weighed by their length, `(base_dim,)`."""
-    last = [window for window in windows if window.recording == windows[-1].recording]
-    lengths = [window.end - window.start for window in last]
-    mean = np.average([window.pooled for window in last], axis=0, weights=lengths)
-    return mean.astype(np.float32)

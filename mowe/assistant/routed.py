@@ -20,6 +20,7 @@ class RoutedWindow(NamedTuple):
 
     routing: WindowRouting
     pooled: np.ndarray  # (base_dim,) float32
+    fused: np.ndarray | None  # (fused_dim,) float32, where it was asked for
 
 
 class _Span(NamedTuple):
@@ -31,7 +32,12 @@ class _Span(NamedTuple):
 
 @torch.inference_mode()
 def route_windows(
-    model: MoWE, recordings: Sequence[Recording], control: RoutingControl | None = None
+    model: MoWE,
+    recordings: Sequence[Recording],
+    control: RoutingControl | None = None,
+    window_seconds: float | None = None,
+    *,
+    fused: bool = False,
 ) -> list[list[RoutedWindow]]:
     """The routing of every window of every recording.
 
@@ -41,25 +47,39 @@ def route_windows(
         model: The mixture.
         recordings: In any order and length.
         control: Routing overrides for all of them.
+        window_seconds: Length of a window, above 0.5 s and at most the mixture's, the default.
+        fused: Run the chosen weak encoders too, for the mean of the fused frames.
 
     Raises:
-        ValueError: If `control` names an unknown encoder.
+        ValueError: If `control` names an unknown encoder, or the window's length is outside.
     """
+    longest = model.config.window_seconds
+    window_seconds = window_seconds or longest
+    if window_seconds > longest:
+        raise ValueError(f"window_seconds must be {longest:g} or less, got {window_seconds:g}")
     spans = [
         _Span(place, number, start, end)
         for place, recording in enumerate(recordings)
-        for number, (start, end) in enumerate(recording.windows(model.config.window_seconds))
+        for number, (start, end) in enumerate(recording.windows(window_seconds))
     ]
     found: list[dict[int, RoutedWindow]] = [{} for _ in recordings]
+    rates = model.sample_rates if fused else (model.base_encoder.sample_rate,)
     for batch in batches(sorted(spans, key=lambda span: span.end - span.start)):
-        base = model.encode_base(_audio(model, recordings, batch))
-        routing = model.route(base, control)
+        audio = _audio(model, recordings, batch, rates)
+        if fused:
+            features, _ = model.encode(audio, control)
+            base, routing = features.base, features.routing
+            fusion = pool_frames(model.fuse(features), base.mask).cpu().numpy()
+        else:
+            base, fusion = model.encode_base(audio), None
+            routing = model.route(base, control)
         pooled = pool_frames(base.frames, base.mask).cpu().numpy()
         for row, span in enumerate(batch):
             about = describe_routing(routing, model.encoder_names, row)
             start, end = round(span.start, 3), round(span.end, 3)
             window = WindowRouting(span.recording, start, end, **about)
-            found[span.recording][span.number] = RoutedWindow(window, pooled[row])
+            whole = None if fusion is None else fusion[row]
+            found[span.recording][span.number] = RoutedWindow(window, pooled[row], whole)
     return [[windows[number] for number in sorted(windows)] for windows in found]
 
 
@@ -75,9 +95,17 @@ def batches(spans: Sequence[_Span]) -> list[list[_Span]]:
     return made
 
 
-def _audio(model: MoWE, recordings: Sequence[Recording], spans: Sequence[_Span]) -> AudioBatch:
-    rate = model.base_encoder.sample_rate
+def _audio(
+    model: MoWE,
+    recordings: Sequence[Recording],
+    spans: Sequence[_Span],
+    rates: Sequence[int],
+) -> AudioBatch:
     windows = [recordings[span.recording].window(span.start, span.end) for span in spans]
-    batch = make_batch([{rate: torch.from_numpy(window.at(rate))} for window in windows])
-    waveforms, lengths = batch.waveforms[rate], batch.lengths[rate]
-    return AudioBatch({rate: waveforms.to(model.device)}, {rate: lengths.to(model.device)})
+    batch = make_batch(
+        [{rate: torch.from_numpy(window.at(rate)) for rate in rates} for window in windows]
+    )
+    return AudioBatch(
+        {rate: one.to(model.device) for rate, one in batch.waveforms.items()},
+        {rate: one.to(model.device) for rate, one in batch.lengths.items()},
+    )

@@ -57,6 +57,11 @@ def _add_route(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="one row per window; .parquet is a records file that a second run continues and that"
         " takes labels from manifests (.jsonl); .csv and .jsonl are plain tables",
     )
+    route.add_argument(
+        "--fused",
+        action="store_true",
+        help="run the chosen weak encoders too and keep the mean fused embedding (.parquet)",
+    )
     _add_model_options(route)
 
 

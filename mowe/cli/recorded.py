@@ -88,7 +88,9 @@ def _decoded(
 
 
 def _route(desk: Desk, file: RecordsFile, decoded: Sequence[tuple[Group, str, Recording]]) -> None:
-    answers = desk.assistant.route_all([one for *_, one in decoded], control=desk.control)
+    recordings = [one for *_, one in decoded]
+    fused = desk.options.fused
+    answers = desk.assistant.route_all(recordings, control=desk.control, fused=fused)
     for (group, sha256, _), answer in zip(decoded, answers, strict=True):
         for source in group:
             file.add(source, sha256, answer)

@@ -37,6 +37,8 @@ def route(desk: Desk) -> None:
         _place(options.out)
         route_to_records(desk, options.out, find_sources(desk, options.files))
         return
+    if options.fused:
+        raise ConfigError("--fused needs --out with a table ending in .parquet")
     if manifests := [path.name for path in options.files if _ending(path) == ".jsonl"]:
         raise ConfigError(
             f"{manifests[0]} is a manifest; --out must end in .parquet for its labels"

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from torchaudio.functional import melscale_fbanks
+from torchaudio.transforms import GriffinLim, InverseMelScale
 
 _NO_ROOT_OF_ZERO = 1e-9  # added to the energy before its root, whose slope at 0 is infinite
 
@@ -47,7 +48,7 @@ def mel_spectrogram(waveforms: Tensor, settings: MelSettings) -> Tensor:
     energy = torch.view_as_real(spectrum).square().sum(-1)
     if settings.power == 1:
         energy = (energy + _NO_ROOT_OF_ZERO).sqrt()
-    return energy.transpose(1, 2) @ _filters(settings, waveforms.device)
+    return energy.transpose(1, 2) @ mel_filters(settings, waveforms.device)
 
 
 def reflect_pad(waveforms: Tensor, lengths: Tensor, before: int, after: int) -> Tensor:
@@ -74,9 +75,55 @@ def reflect_pad(waveforms: Tensor, lengths: Tensor, before: int, after: int) -> 
     return padded.gather(1, source.clamp_min(0) + before).masked_fill(beyond, 0)
 
 
+def band_hertz(settings: MelSettings) -> Tensor:
+    """Where each band lies: the centroid of its filter in Hz, `(mels,)` float32, ascending."""
+    filters = mel_filters(settings, torch.device("cpu"))  # (bins, mels)
+    hertz = torch.linspace(0, settings.sample_rate / 2, len(filters))
+    return hertz @ filters / filters.sum(dim=0)
+
+
+def mel_to_audio(
+    energy: Tensor, settings: MelSettings, *, iterations: int = 64, seed: int = 0
+) -> Tensor:
+    """A sound with about these mel energies; its phase is made up, so it is one of many.
+
+    Args:
+        energy: Mel energies (`settings.power` 2), one example, `(frames, mels)`.
+        settings: How they would be computed from a sound.
+        iterations: Rounds of Griffin and Lim.
+        seed: Of the first phase.
+
+    Returns:
+        `(frames * hop,)` float32 on the CPU.
+
+    Source:
+        Griffin and Lim 1984, "Signal estimation from modified short-time Fourier transform",
+        through torchaudio, after a least-squares inverse of the filter bank.
+    """
+    energy = energy.detach().float().cpu()
+    energy = torch.cat([energy, energy[-1:]]).T  # the frame around the last sample
+    to_bins = InverseMelScale(
+        settings.fft_size // 2 + 1,
+        settings.mels,
+        settings.sample_rate,
+        settings.low_hz,
+        settings.high_hz,
+        norm="slaney" if settings.norm == "slaney" else None,
+        mel_scale=settings.scale,
+    )
+    samples = (energy.shape[1] - 1) * settings.hop
+    to_sound = GriffinLim(
+        settings.fft_size, iterations, hop_length=settings.hop, power=2.0, length=samples
+    )
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        sound: Tensor = to_sound(to_bins(energy))
+    return sound
+
+
 @lru_cache(maxsize=32)
 @torch.inference_mode(False)
-def _filters(settings: MelSettings, device: torch.device) -> Tensor:
+def mel_filters(settings: MelSettings, device: torch.device) -> Tensor:
     """The filter bank, `(bins, mels)` float32; kept out of the module, whose dtype may be bf16."""
     with torch.device("cpu"):
         filters = melscale_fbanks(

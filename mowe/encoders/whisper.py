@@ -15,7 +15,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder as Whisp
 from mowe.config import EncoderConfig
 from mowe.encoders.base import AudioEncoder, ceil_divide, frame_mask, zero_outside
 from mowe.encoders.loading import built_on_meta, load_strictly, read_tensors
-from mowe.encoders.mel import MelSettings, mel_spectrogram
+from mowe.encoders.mel import MelSettings, mel_spectrogram, mel_to_audio
 from mowe.errors import WeightsError
 
 SAMPLE_RATE = 16_000  # Hz
@@ -66,10 +66,36 @@ class WhisperEncoder(AudioEncoder):
         Raises:
             ValueError: If an example is longer than the encoder has positions for.
         """
+        return self.encode_features(self.features(waveforms, lengths), lengths)
+
+    def features(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
+        """What the network itself reads: the log-mel of each example and of the silence behind it.
+
+        Args:
+            waveforms: float32, zero behind each example's length, `(batch, samples)`.
+            lengths: Valid samples, `(batch,)`.
+
+        Returns:
+            `(batch, mel frames, mels)` float32 at 100 frames a second; see `log_mel`.
+
+        Raises:
+            ValueError: If an example is longer than the encoder has positions for.
+        """
+        missing = int(self._heard_samples(lengths).max()) - waveforms.shape[1]
+        return self.log_mel(functional.pad(waveforms, (0, missing)))
+
+    def encode_features(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The rest of `encode`: `features` to frames; gradients flow.
+
+        Args:
+            features: From `features`, or made up in their range, `(batch, mel frames, mels)`.
+            lengths: Valid samples of each example, `(batch,)`.
+
+        Returns:
+            Frames `(batch, frames, dim)` and the count of real ones in each example, `(batch,)`.
+        """
         heard = self._heard_samples(lengths)  # (batch,) samples, with the silence behind
-        missing = int(heard.max()) - waveforms.shape[1]
-        mels = self.log_mel(functional.pad(waveforms, (0, missing)))  # (batch, mel frames, mels)
-        sound = self._convolve(mels, heard // HOP)  # (batch, frames, dim)
+        sound = self._convolve(features, heard // HOP)  # (batch, frames, dim)
         frames = self._attend(sound, heard // SAMPLES_PER_FRAME)
         return frames, ceil_divide(lengths, SAMPLES_PER_FRAME)
 
@@ -88,6 +114,18 @@ class WhisperEncoder(AudioEncoder):
         log_energy = energy.clamp_min(1e-10).log10()
         peak = log_energy.amax(dim=(1, 2), keepdim=True)
         return (log_energy.maximum(peak - 8.0) + 4.0) / 4.0
+
+    def to_audio(self, features: Tensor, *, seed: int = 0) -> Tensor:
+        """A sound with about this log-mel; see `mel_to_audio`.
+
+        Args:
+            features: One example as `log_mel` gives it, `(mel frames, mels)`.
+            seed: Of its made-up phase.
+
+        Returns:
+            `(mel frames * 160,)` float32 at 16 kHz on the CPU.
+        """
+        return mel_to_audio(10.0 ** (4.0 * features - 4.0), self.mel_settings, seed=seed)
 
     def _heard_samples(self, lengths: Tensor) -> Tensor:
         if int(lengths.max()) > self.max_samples:

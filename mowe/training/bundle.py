@@ -28,6 +28,7 @@ from mowe.config import to_dict
 from mowe.errors import ConfigError, MoweError
 from mowe.training.config import read_training_config
 from mowe.training.corpus.clips import SPEECH_RATE
+from mowe.training.corpus.sound import write_opus
 from mowe.training.manifest import read_manifest
 from mowe.training.run import read_mixture
 from mowe.weights.store import file_sha256
@@ -35,7 +36,7 @@ from mowe.weights.store import file_sha256
 ROOT = Path(__file__).parents[2]
 CHUNK_BYTES = 59_000_000
 SUMS, ABOUT, RUN = "SHA256SUMS", "bundle.json", "run.json"
-OPUS_LEVEL = 1 - (32_000 - 6_000) / 250_000  # libsndfile's scale; 32 kb/s
+OPUS_BITS = 32_000  # a second
 WHEELS = ("none", "rest", "cpu", "cuda")
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 _LEFT_OUT = ("assets/", "docs/images/")  # of the project; no training reads them
@@ -242,11 +243,8 @@ def _corpus(corpus: Path, scratch: Path) -> Iterator[Packed]:
         if soundfile.info(source).samplerate != SPEECH_RATE:
             return Packed(source, clip)
         target = scratch / "corpus" / f"{clip}.opus"  # a.wav and a.flac may lie side by side
-        target.parent.mkdir(parents=True, exist_ok=True)
         samples, rate = soundfile.read(source, dtype="float32")
-        soundfile.write(
-            target, samples, rate, format="OGG", subtype="OPUS", compression_level=OPUS_LEVEL
-        )
+        write_opus(target, samples, rate, OPUS_BITS)
         return Packed(target, f"{clip}.opus")
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -90,6 +90,22 @@ def write_flac(path: Path, samples: np.ndarray, rate: int) -> None:
     partial.replace(path)
 
 
+def write_opus(path: Path, samples: np.ndarray, rate: int, bits: int) -> None:
+    """Store `(samples,)` as Opus; the file appears whole or not at all.
+
+    Args:
+        path: Where it goes.
+        samples: `(samples,)` float32.
+        rate: 8,000, 12,000, 16,000, 24,000 or 48,000 Hz.
+        bits: A second, 6,000 to 256,000.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    level = 1 - (bits - 6_000) / 250_000  # libsndfile's scale
+    soundfile.write(partial, samples, rate, format="OGG", subtype="OPUS", compression_level=level)
+    partial.replace(path)
+
+
 def seconds_of(path: Path) -> float:
     """Length of a stored clip in seconds."""
     information = soundfile.info(str(path))
