@@ -61,7 +61,8 @@ def build_map_tab(assistant: Assistant, tab: gr.Tab, folder: Path = FOLDER) -> N
         with gr.Column(scale=2, min_width=320):
             mine = gr.Audio(
                 sources=["upload", "microphone"], type="filepath", label="A recording of your own",
-                waveform_options=gr.WaveformOptions(sample_rate=16000), elem_id="map-own",
+                waveform_options=gr.WaveformOptions(sample_rate=16000), buttons=[],
+                elem_id="map-own",
             )  # fmt: skip
             put = gr.Button("Put it on the map", elem_id="map-place", interactive=False)
             picked, found, selected = _build_picked(), _build_found(), _build_selected()

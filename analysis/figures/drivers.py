@@ -1,6 +1,7 @@
 """Pictures of what drives a routing, each beside a table that says the same."""
 
 import html
+import textwrap
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
@@ -16,6 +17,7 @@ from analysis.palette import encoder_styles
 from mowe.encoders.mel import MelSettings, band_hertz
 from mowe.records import LABELS
 
+LINE_CHARS = 50  # of a title on a phone
 REGION_COLUMNS = ["Start (s)", "End (s)", "From (Hz)", "To (Hz)", "Share of the support"]
 DELETION_COLUMNS = [
     "Cells (%)", "Only the strongest", "Only random", "Without the strongest", "Without random",
@@ -191,7 +193,8 @@ def _verdict(found: Sequence[Deletion], encoder: str) -> tuple[str, str]:
 
 
 def _title(*lines: str) -> dict[str, Any]:
-    return {"text": "<br>".join(lines), "font": {"size": 13}}  # a phone is too narrow for one
+    short = [part for line in lines for part in textwrap.wrap(line, LINE_CHARS)]
+    return {"text": "<br>".join(short), "font": {"size": 13}}
 
 
 def _hertz_axis(figure: go.Figure, settings: MelSettings) -> None:
