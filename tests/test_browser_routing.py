@@ -273,3 +273,30 @@ def test_the_real_model_routes_and_answers_otherwise(visit, tmp_path):
         assert [row[1] for row in rows[1:4]] == list(real.encoder_names)
         assert rows[0][5] == "0"
         assert page.faults == []
+
+
+def test_the_shipped_model_hears_the_microphone_and_answers_otherwise(
+    visit, mini_assistant, examples
+):
+    with serve(mini_assistant, examples) as url:
+        page = visit(url=url)
+        open_tab(page, "Routing")
+        page.locator("#clip-recorder button.record-button").click()
+        page.wait_for_timeout(1500)
+        page.locator("#clip-recorder button.stop-button:visible").click()
+        expect(page.locator("#add-clip")).to_be_enabled(timeout=PATIENCE)
+        page.locator("#add-clip").click()
+        expect(page.locator("#clips .file")).to_have_count(1, timeout=PATIENCE)
+        show(page)
+        assert bars(page) == 2 * len(mini_assistant.encoder_names)
+        compare_answers(page, 8 * PATIENCE)
+        rows = table(page, "counterfactual-table")
+        assert [row[0] for row in rows] == [
+            one.name for one in variants(mini_assistant.encoder_names)
+        ]
+        assert all(row[2] for row in rows)  # everybody says something
+        assert rows[0][3:] == ["yes", "", "0"]
+        assert any(
+            float(row[5]) < 0 for row in rows[1:]
+        )  # other routings find its words unlikelier
+        assert page.faults == []
