@@ -1,6 +1,7 @@
 """The app's entry, here and on a Space: load the assistant, build the page, serve it.
 
 Settings come from the environment: `MOWE_MODEL` (a preset, checkpoint folder or hub repository),
+`MOWE_RECORDINGS` (a folder whose sounds the Map tab may play, for records of one's own),
 `GRADIO_SERVER_NAME` and `GRADIO_SERVER_PORT`.
 """
 
