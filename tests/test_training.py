@@ -360,6 +360,25 @@ def test_batches_of_one_length_still_see_everything_once_a_pass():
     assert mixed[0] == mixed_batch({"a": examples}, {}, 4, 0, 0, bucket=3)
 
 
+def test_text_without_a_recording_is_dealt_out_over_the_batches_of_a_bucket():
+    def example(number, audio):
+        turns = (("user", f"{number}"), ("assistant", "Yes."))
+        about = {"duration": 1.0 + number}
+        return Example(audio=audio, task="a", messages=turns, metadata=about)
+
+    groups = {
+        "chat": [example(number, None) for number in range(40)],
+        "a": [example(number, Path(f"{number}.wav")) for number in range(40)],
+    }
+    bucket = [mixed_batch(groups, {}, 8, 0, index, bucket=4) for index in range(4)]
+    silent = [sum(one.audio is None for one in batch) for batch in bucket]
+    assert [len(batch) for batch in bucket] == [8] * 4
+    assert max(silent) - min(silent) <= 1
+    drawn = mixed_batch(groups, {}, 32, 0, 0)  # the same draw, not cut
+    key = str
+    assert sorted((one for batch in bucket for one in batch), key=key) == sorted(drawn, key=key)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

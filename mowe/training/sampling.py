@@ -147,15 +147,23 @@ def _by_length(
     draw: random.Random,
     length: Callable[[Example], float],
 ) -> list[Example]:
-    """Batch `index` of the batches that `drawn` makes when it is sorted by length."""
+    """Batch `index` of the batches that `drawn` makes when it is sorted by length.
+
+    Text without a recording is dealt out evenly: it is short, and would else fill whole batches, in
+    which nothing is heard and no router learns.
+    """
     batches = max(len(drawn) // size, 1)
     if batches == 1:
         return drawn
     ordered = sorted(drawn, key=length)
+    silent = [one for one in ordered if one.audio is None]
+    heard = [one for one in ordered if one.audio is not None]
     places = list(range(batches))
     draw.shuffle(places)
     place = places[index % batches]
-    return ordered[place * size : (place + 1) * size]
+    dealt = [silent[number::batches] for number in range(batches)]
+    start = sum(size - len(one) for one in dealt[:place])
+    return heard[start : start + size - len(dealt[place])] + dealt[place]
 
 
 def _length(example: Example) -> float:
