@@ -130,24 +130,11 @@ def routing_frame(answers: Sequence[Answer]) -> pd.DataFrame:
 
     Columns are named as in the table of `python -m mowe route`, after `clip`, counted from 1.
     """
-    rows = []
-    for place, answer in enumerate(answers, 1):
-        for number, window in enumerate(answer.windows):
-            row: dict[str, Any] = {
-                "clip": place,
-                "file": answer.audio[0]["name"],
-                "preset": answer.preset,
-                "window": number,
-                "start": window.start,
-                "end": window.end,
-                "chosen": " + ".join(window.chosen),
-                "entropy": window.entropy,
-                "margin": window.margin,
-            }
-            row |= {f"independent_{name}": share for name, share in window.independent.items()}
-            row |= {f"dependent_{name}": share for name, share in window.dependent.items()}
-            rows.append(row | {"audio": answer.audio[0]["sentence"]})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        {"clip": place, "file": answer.audio[0]["name"], **row}
+        for place, answer in enumerate(answers, 1)
+        for row in answer.rows()
+    )
 
 
 def routing_csv(answers: Sequence[Answer]) -> str:

@@ -373,7 +373,7 @@ def test_a_file_that_holds_no_records_is_one_sentence(tmp_path, records_file, mo
     bad.write_bytes(b"not a table")
     with pytest.raises(gr.Error, match="&lt;b&gt;bad.parquet cannot be read as Parquet"):
         specialization.load(str(bad))
-    monkeypatch.setattr(specialization, "MAX_ROWS", 5)
+    monkeypatch.setattr("ui.records.MAX_ROWS", 5)
     with pytest.raises(gr.Error, match="6 rows, at most 5 are shown"):
         specialization.load(str(records_file))
 

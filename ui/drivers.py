@@ -16,12 +16,12 @@ from ui.drivers_events import (
     Imagined,
     best_clips,
     listen,
-    read_clips,
     stopped,
 )
 from ui.events import BUSY, KEPT_SECONDS, MODEL_QUEUE, QUIET
 from ui.examples import FOLDER
 from ui.panel import table_of
+from ui.records import load_records
 
 NOTHING = "This mixture chooses among no weak encoders, so nothing drives a choice."
 CHOSEN = ("The one that the router prefers", "")
@@ -183,7 +183,7 @@ def _wire_stop(stop: gr.Button, running: Dependency, status: gr.Textbox) -> None
 def _wire_records(records: gr.File, encoder: gr.Dropdown, clips: gr.Dataframe) -> None:
     loaded = gr.State(None, time_to_live=KEPT_SECONDS)
     listed = (best_clips, [loaded, encoder], clips)
-    records.upload(read_clips, records, loaded, **BUSY).success(*listed, **QUIET)
+    records.upload(load_records, records, loaded, **BUSY).success(*listed, **QUIET)
     records.clear(lambda: None, outputs=loaded, **QUIET).success(*listed, **QUIET)
     encoder.input(*listed, **QUIET)
 

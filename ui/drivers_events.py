@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import gradio as gr
 import numpy as np
 
-from analysis import read_records
 from analysis.activation import (
     Activation,
     RealSounds,
@@ -31,11 +30,10 @@ from analysis.records import Records
 from analysis.router_path import RouterPath
 from mowe.assistant import Assistant
 from mowe.audio import Recording, load_audio
-from mowe.errors import AudioError, RecordsError
+from mowe.errors import AudioError
 from ui.errors import plain_errors
 from ui.examples import read_examples
 from ui.gpu import MAX_SECONDS, START_SECONDS, on_gpu
-from ui.specialization import MAX_ROWS
 
 LONGEST_WINDOW = 30.0  # s
 SECONDS_PER_STEP = 0.1
@@ -202,21 +200,6 @@ def completeness(found: Attribution) -> str:
         f"tolerance of {found.tolerance:.2f}. {share:.1%} of the absolute attribution lies behind "
         "the sound."
     )
-
-
-def read_clips(path: str) -> Records:
-    """A records file.
-
-    Raises:
-        gr.Error: If it cannot be used.
-    """
-    with plain_errors():
-        records = read_records(path)
-        if len(records) > MAX_ROWS:
-            raise RecordsError(
-                f"the file has {len(records)} rows, at most {MAX_ROWS} are shown; split it"
-            )
-    return records
 
 
 def best_clips(records: Records | None, encoder: str | None) -> gr.Dataframe:

@@ -17,9 +17,9 @@ from ui.health_events import (
     judge_loss,
     judge_pool,
     load_log,
-    load_records,
 )
 from ui.panel import table_of
+from ui.records import load_records
 from ui.specialization import USAGE_COLUMNS
 
 INTRODUCTION = """Does this mixture show signs of failure? Load what you have: a records file for

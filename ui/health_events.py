@@ -23,14 +23,14 @@ from analysis.health import (
     memory_check,
 )
 from analysis.perturbation import ANSWER_TOKENS, CHANGES, CLIP_SECONDS, Compared, compare
-from analysis.records import Records, read_records
+from analysis.records import Records
 from analysis.training_log import LoggedRun, read_log
 from mowe.assistant import Assistant
 from mowe.audio import Recording, load_audio
-from mowe.errors import AudioError, QuestionError, RecordsError
+from mowe.errors import AudioError, QuestionError
 from ui.errors import plain_errors
 from ui.gpu import MAX_SECONDS, SECONDS_PER_AUDIO_SECOND, SECONDS_PER_TOKEN, START_SECONDS, on_gpu
-from ui.specialization import MAX_ROWS, usage_rows
+from ui.specialization import usage_rows
 
 SYMBOLS = {True: "✓", False: "✗", None: "○"}
 
@@ -79,21 +79,6 @@ class HealthEvents:
         for one in self.compare(recording, question if also else ""):
             compared = [*compared, one]
             yield compared, *judge_changes(compared, *limits)
-
-
-def load_records(path: str) -> Records:
-    """A records file.
-
-    Raises:
-        gr.Error: If it cannot be used.
-    """
-    with plain_errors():
-        records = read_records(path)
-        if len(records) > MAX_ROWS:
-            raise RecordsError(
-                f"the file has {len(records)} rows, at most {MAX_ROWS} are judged; split it"
-            )
-    return records
 
 
 def load_log(path: str) -> LoggedRun:

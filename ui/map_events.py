@@ -10,7 +10,6 @@ import gradio as gr
 import numpy as np
 from gradio import processing_utils, utils
 
-from analysis import read_records
 from analysis.figures import (
     hear,
     heard_figure,
@@ -21,7 +20,7 @@ from analysis.figures import (
 )
 from analysis.figures.embedding_map import NUMBERS
 from analysis.map_folder import MapFolder, read_map
-from analysis.projection import Projection, pca, place, umap
+from analysis.projection import Projection, nearest, pca, place, umap
 from analysis.records import CHOICE
 from analysis.selection import find_text, manifest_lines, selection_shares
 from mowe.assistant import Answer, Assistant
@@ -32,6 +31,7 @@ from ui.embedding_map import drawn
 from ui.errors import plain_errors
 from ui.gpu import on_gpu
 from ui.map_view import AUDIO_FOLDER, View, sampled, shipped_view
+from ui.records import load_routed
 
 NEIGHBOURS_SHOWN = 8
 MAX_LISTED = 500
@@ -103,10 +103,7 @@ class MapEvents:
                 raise gr.Error("There is no ready map.", print_exception=False)
             return self._shown(shipped_view(self.ready))
         with plain_errors():
-            records = read_records(path)
-            if not records.encoders:
-                raise RecordsError(f"{records.preset} has no router, so there is nothing to show")
-            points, note = sampled(records)
+            points, note = sampled(load_routed(path))
             return self._shown(View(points, pca(points.embeddings()), note=note))
 
     def lay_out(
@@ -197,7 +194,7 @@ class MapEvents:
             assert vector is not None
             vectors = view.points.embeddings(view.of)
             where = place(vectors, view.projection.coordinates, vector, view.metric)
-            near, far = view.neighbours(vector, NEIGHBOURS_SHOWN)
+            near, far = _nearest(view, vectors, vector, NEIGHBOURS_SHOWN)
         view = replace(view, placed=where, marked=())
         chosen = ", ".join(answer.windows[0].chosen) or "none"
         heading = f"Nearest to {recording.name} (encoders: {chosen})"
@@ -235,8 +232,8 @@ class MapEvents:
         return Picked(gr.Column(visible=True), sound, message, picture, routing, details)
 
     def _around(self, view: View, place: int) -> Found:
-        vector = view.points.embeddings(view.of)[place]
-        near, far = view.neighbours(vector, NEIGHBOURS_SHOWN + 1)
+        vectors = view.points.embeddings(view.of)
+        near, far = _nearest(view, vectors, vectors[place], NEIGHBOURS_SHOWN + 1)
         others = [(one, gap) for one, gap in zip(near, far, strict=True) if one != place]
         near, far = [one for one, _ in others], [gap for _, gap in others]
         heading = f"Nearest to {Path(view.points.table['path'].iloc[place]).name}"
@@ -292,6 +289,13 @@ def _ready(view: View, of: str, dims: int, settings: tuple[Any, ...]) -> Project
         return None
     found = view.shipped.projections.get((of, dims))
     return found if found and tuple(found.settings.values()) == settings else None
+
+
+def _nearest(
+    view: View, vectors: np.ndarray, one: np.ndarray, count: int
+) -> tuple[list[int], list[float]]:
+    places, distances = nearest(vectors, one, count, view.metric)
+    return places.tolist(), distances.tolist()
 
 
 def _filled(view: View | None) -> View:

@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis import Records
 from analysis.map_folder import MapFolder
-from analysis.projection import METRIC, Projection, nearest
+from analysis.projection import METRIC, Projection
 from analysis.records import CHOICE
 from mowe.records import LABELS
 
@@ -50,8 +50,10 @@ class View:
     def window(self, place: int) -> dict[str, Any]:
         """A recording's routing as the charts of answers take it."""
         row = self.points.table.iloc[place]
+        encoders = self.points.encoders
         routers = {
-            name: dict(zip(self.points.encoders, map(float, row[name]), strict=False))
+            # a router that the mixture lacks has no probabilities
+            name: dict(zip(encoders if len(row[name]) else (), map(float, row[name]), strict=True))
             for name in ("independent", "dependent")
         }
         about = {name: float(row[name]) for name in ("start", "end", "entropy", "margin")}
@@ -63,11 +65,6 @@ class View:
         known = [[name.capitalize(), str(row[name])] for name in _DETAILS if _is_known(row[name])]
         routing = f"{row[CHOICE]}; entropy {row['entropy']:.2f} nats, margin {row['margin']:.2f}"
         return [["File", str(row["path"])], *known, ["Encoder", routing]]
-
-    def neighbours(self, vector: np.ndarray, count: int) -> tuple[list[int], list[float]]:
-        """Places of the nearest recordings, nearest first, and how far they are."""
-        places, distances = nearest(self.points.embeddings(self.of), vector, count, self.metric)
-        return places.tolist(), distances.tolist()
 
     def listed(self, places: Sequence[int], distances: Sequence[float] = ()) -> list[list[Any]]:
         """Recordings as rows under `LIST_COLUMNS`."""

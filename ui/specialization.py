@@ -9,18 +9,16 @@ from analysis import (
     Records,
     effective_encoders,
     figures,
-    read_records,
     router_agreement,
     specialization,
     usage,
 )
-from mowe.errors import RecordsError
 from mowe.records import LABELS
 from ui.errors import plain_errors
 from ui.events import BUSY, KEPT_SECONDS
 from ui.panel import table_of
+from ui.records import load_routed
 
-MAX_ROWS = 200_000
 USAGE_COLUMNS = ["Encoder", "Chosen", "Data-independent", "Data-dependent"]
 EMPTY = """Route recordings on your machine, then load the records here:
 
@@ -82,14 +80,8 @@ def load(path: str) -> Parts:
     Raises:
         gr.Error: If the file cannot be used.
     """
+    records = load_routed(path)
     with plain_errors():
-        records = read_records(path)
-        if len(records) > MAX_ROWS:
-            raise RecordsError(
-                f"the file has {len(records)} rows, at most {MAX_ROWS} are shown; split it"
-            )
-        if not records.encoders:
-            raise RecordsError(f"{records.preset} has no router, so there is nothing to show")
         table, effective = usage(records), effective_encoders(records)
         labels = labels_of(records)
         heatmap, shares = by_label(records, labels[0] if labels else None)

@@ -1,6 +1,7 @@
 """Charts that lay the routing of several clips side by side, and of one clip over time."""
 
 import html
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -87,7 +88,7 @@ def changes(answer: Answer) -> str:
     """One sentence on how often another encoder becomes the likeliest along a clip."""
     shares = [window.dependent or window.independent for window in answer.windows]
     leaders = [max(one, key=lambda name: one[name]) for one in shares if one]
-    count = sum(one != after for one, after in zip(leaders, leaders[1:], strict=False))
+    count = sum(one != after for one, after in itertools.pairwise(leaders))
     windows = f"{len(leaders)} window{'s' if len(leaders) != 1 else ''}"
     if count:
         return f"The lead changes {count} time{'s' if count > 1 else ''} in {windows}"

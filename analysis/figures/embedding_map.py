@@ -208,5 +208,6 @@ def _star(placed: np.ndarray, dims: int) -> Any:
 
 
 def _scatter(coordinates: np.ndarray, **about: Any) -> Any:
-    axes = dict(zip("xyz", coordinates.T.astype(np.float32), strict=False))
-    return (go.Scattergl if coordinates.shape[1] == 2 else go.Scatter3d)(**axes, **about)
+    dims = coordinates.shape[1]
+    axes = dict(zip("xyz"[:dims], coordinates.T.astype(np.float32), strict=True))
+    return (go.Scattergl if dims == 2 else go.Scatter3d)(**axes, **about)

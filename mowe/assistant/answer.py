@@ -71,6 +71,24 @@ class Answer:
     versions: dict[str, str]
     finished: bool
 
+    def rows(self) -> list[dict[str, Any]]:
+        """One row per window: seconds, nats, and a column per router and encoder."""
+        rows = []
+        for number, window in enumerate(self.windows):
+            row: dict[str, Any] = {
+                "preset": self.preset,
+                "window": number,
+                "start": window.start,
+                "end": window.end,
+                "chosen": " + ".join(window.chosen),
+                "entropy": window.entropy,
+                "margin": window.margin,
+            }
+            row |= {f"independent_{name}": share for name, share in window.independent.items()}
+            row |= {f"dependent_{name}": share for name, share in window.dependent.items()}
+            rows.append(row | {"audio": self.audio[window.recording]["sentence"]})
+        return rows
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, without the embedding's digits beyond float32."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}

@@ -70,26 +70,8 @@ def _route_files(desk: Desk) -> None:
 
 
 def _rows(path: Path, answer: Answer, *, embedding: bool) -> list[Row]:
-    """One row per window: seconds, nats, and a column per router and encoder."""
-    rows = []
-    for number, window in enumerate(answer.windows):
-        row: Row = {
-            "file": str(path),
-            "preset": answer.preset,
-            "window": number,
-            "start": window.start,
-            "end": window.end,
-            "chosen": " + ".join(window.chosen),
-            "entropy": window.entropy,
-            "margin": window.margin,
-        }
-        row |= {f"independent_{name}": share for name, share in window.independent.items()}
-        row |= {f"dependent_{name}": share for name, share in window.dependent.items()}
-        row["audio"] = answer.audio[window.recording]["sentence"]
-        if embedding:
-            row["embedding"] = [float(one) for one in answer.embedding]
-        rows.append(row)
-    return rows
+    last = {"embedding": answer.embedding.tolist()} if embedding else {}
+    return [{"file": str(path), **row, **last} for row in answer.rows()]
 
 
 def _cell(value: object) -> str:

@@ -102,15 +102,9 @@ def mel_to_audio(
     """
     energy = energy.detach().float().cpu()
     energy = torch.cat([energy, energy[-1:]]).T  # the frame around the last sample
-    to_bins = InverseMelScale(
-        settings.fft_size // 2 + 1,
-        settings.mels,
-        settings.sample_rate,
-        settings.low_hz,
-        settings.high_hz,
-        norm="slaney" if settings.norm == "slaney" else None,
-        mel_scale=settings.scale,
-    )
+    filters = mel_filters(settings, energy.device)
+    to_bins = InverseMelScale(*filters.shape, settings.sample_rate)
+    to_bins.fb = filters  # those of the way there, whatever their scale and norm
     samples = (energy.shape[1] - 1) * settings.hop
     to_sound = GriffinLim(
         settings.fft_size, iterations, hop_length=settings.hop, power=2.0, length=samples
