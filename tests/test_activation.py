@@ -150,7 +150,8 @@ def test_the_figure_names_both_probabilities_and_no_markup(made, tiny_model):
         after={"<a>": 0.75},
     )
     figure = drawn.activation_figure(renamed, settings)
-    assert "probability 0.125 at the random start, 0.750 after" in figure.layout.title.text
+    title = figure.layout.title.text.replace("<br>", " ")
+    assert "probability 0.125 at the random start, 0.750 after" in title
     assert "<a>" not in figure.layout.title.text
     assert np.shape(figure.data[0].z) == (80, 300)
 

@@ -62,7 +62,7 @@ def attribution_figure(attribution: Attribution) -> go.Figure:
     dress(figure, height=400, legend=False)
     end = attribution.start + attribution.sound_seconds
     figure.add_vline(x=end, line={"color": INK, "dash": "dot", "width": 1.5})
-    figure.update_layout(title=_title(*_found(attribution)), margin={"t": 64, "b": 100})
+    figure.update_layout(title=_title(*_found(attribution)), margin={"t": 80, "b": 100})
     figure.update_xaxes(title="Time (s); dotted: the sound ends", showgrid=False)
     _hertz_axis(figure, attribution.settings)
     return figure
@@ -99,7 +99,7 @@ def deletion_chart(found: Sequence[Deletion], encoder: str) -> go.Figure:
             hovertemplate=f"{name}, %{{x}} %: %{{y:.3f}}<extra></extra>",
         )
     dress(figure, height=410, legend=True)
-    figure.update_layout(title=_title(*_verdict(found, encoder)), margin={"t": 64, "b": 130})
+    figure.update_layout(title=_title(*_verdict(found, encoder)), margin={"t": 80, "b": 130})
     figure.update_layout(legend_y=-0.34)
     figure.update_xaxes(title="Cells (% of the spectrogram)", type="category")
     figure.update_yaxes(title="Probability", range=[-0.04, 1.04], tickformat=".0%")
@@ -139,7 +139,7 @@ def activation_figure(activation: Activation, settings: MelSettings) -> go.Figur
             f"Made up for {name}, {activation.step} steps:",
             f"probability {before:.3f} at the random start, {after:.3f} after",
         ),
-        margin={"t": 64, "b": 100},
+        margin={"t": 80, "b": 100},
     )
     figure.update_xaxes(title="Time (s)", showgrid=False)
     _hertz_axis(figure, settings)
@@ -193,7 +193,7 @@ def _verdict(found: Sequence[Deletion], encoder: str) -> tuple[str, str]:
 
 
 def _title(*lines: str) -> dict[str, Any]:
-    short = [part for line in lines for part in textwrap.wrap(line, LINE_CHARS)]
+    short = textwrap.wrap(" ".join(lines), LINE_CHARS)
     return {"text": "<br>".join(short), "font": {"size": 13}}
 
 
