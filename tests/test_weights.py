@@ -169,7 +169,7 @@ def test_a_folder_that_pip_removes_while_its_bytes_are_counted_counts_nothing(
     look = os.scandir
 
     def scandir(path):
-        if Path(path) == passing:
+        if not isinstance(path, int) and Path(path) == passing:  # rmtree looks by number
             shutil.rmtree(passing)
         return look(path)
 
