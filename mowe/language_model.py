@@ -23,6 +23,7 @@ from mowe.errors import ConfigError, WeightsError
 AUDIO_ID = -1  # stands for one audio token in a prompt; never a row of the embedding
 IGNORED = -100  # label of a position that is not learned, as everywhere in transformers
 _LENGTH_STEP = 32  # tokens; few different shapes spare the CPU kernels a rebuild at every step
+_ROUNDS, _SHORTEST_LOOPED, _LONGEST_LOOP = 3, 12, 16  # rounds, tokens in all, tokens of a round
 AUDIO_MARK = "\ue000"  # private-use character: where a recording goes in a message
 AUDIO_START, AUDIO_END = "<speech>", "</speech>\n"  # as in the authors' published prompt
 CHAT_TEMPLATE = (
@@ -249,7 +250,8 @@ class LanguageModel(nn.Module):
     ) -> Iterator[str]:
         """Generate the reply piece by piece.
 
-        Closing the iterator, or setting `stop`, ends the decoding within one token.
+        Closing the iterator, or setting `stop`, ends the decoding within one token; so does a reply
+        that only repeats itself (`is_looping`).
 
         Args:
             prompt: From `prompt(..., reply=True)`.
@@ -273,7 +275,9 @@ class LanguageModel(nn.Module):
             "do_sample": temperature > 0,
             "pad_token_id": self.tokenizer.eos_token_id,
             "eos_token_id": self.tokenizer.eos_token_id,
-            "stopping_criteria": transformers.StoppingCriteriaList([_StopWhenSet(stop, ended)]),
+            "stopping_criteria": transformers.StoppingCriteriaList(
+                [_StopWhenSet(stop, ended), _StopLoops()]
+            ),
             "streamer": streamer,
             **sampling,
         }
@@ -296,6 +300,28 @@ class _StopWhenSet(transformers.StoppingCriteria):
         return torch.full(
             (len(input_ids),), any(one.is_set() for one in self.events), device=input_ids.device
         )
+
+
+class _StopLoops(transformers.StoppingCriteria):
+    """Ends replies that say the same words again and again."""
+
+    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
+        rows = [is_looping(row[-_LONGEST_LOOP * _ROUNDS :].tolist()) for row in input_ids]
+        return torch.tensor(rows, device=input_ids.device)
+
+
+def is_looping(ids: list[int]) -> bool:
+    """Whether a text ends in the same tokens three times or more, twelve tokens long together.
+
+    A small model that is lost in a greedy reply never leaves such a loop; a person who says
+    "no, no, no" is shorter. Loops of more than sixteen tokens are not looked for.
+    """
+    for size in range(1, min(_LONGEST_LOOP, len(ids) // _ROUNDS) + 1):
+        rounds = max(_ROUNDS, -(-_SHORTEST_LOOPED // size))
+        tail = ids[-size * rounds :]
+        if len(tail) == size * rounds and tail == tail[:size] * rounds:
+            return True
+    return False
 
 
 def _run(

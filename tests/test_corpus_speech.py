@@ -1,5 +1,7 @@
-"""Readers of RAVDESS, Tux Paint, Fish Fillets and KTuberling: what their names and scripts say."""
+"""Readers of recorded and synthetic voices: what file names, scripts and tables say."""
 
+import itertools
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,14 @@ import soundfile
 from mowe.training.corpus.clips import Materials, Settings
 from mowe.training.corpus.download import CorpusError, Package
 from mowe.training.corpus.languages import NAMES
-from mowe.training.corpus.sources import fish_fillets, kde_words, ravdess, tux_paint
+from mowe.training.corpus.sources import (
+    fish_fillets,
+    kde_words,
+    many_voices,
+    ravdess,
+    steel_sky,
+    tux_paint,
+)
 
 
 def unpacked(root: Path, package: Package) -> Path:
@@ -198,3 +207,116 @@ def test_languages_that_are_tested_are_also_taught():
     taught = {*tux_paint.LANGUAGES, *fish_fillets.VOICES, "en", "it"}  # Asterisk: en es fr it ru
     assert set(kde_words.LANGUAGES) <= taught
     assert all(code in NAMES for code in (*kde_words.LANGUAGES, *taught))
+
+
+def section(texts: list[str]) -> bytes:
+    """A section's lines as the game keeps them: offsets, joint lengths, lengths, letters."""
+    codes = {letter: code for code, letter in steel_sky.letter_codes().items()}
+    rows = ["".join(codes[byte] for byte in (*text.encode("cp437"), 0)) for text in texts]
+    rows = [row + "0" * (-len(row) % 16) for row in rows]  # whole steps of 8 pairs, as long ones
+    sizes = [len(row) // 2 for row in rows]
+    joint = [sum(sizes[start : start + 32]) for start in range(0, len(sizes), 32)]
+    steps = bytes(0x80 | size >> 3 if size > 0x7F else size for size in sizes)
+    lengths = 4 + 2 * len(joint)
+    head = struct.pack(f"<HH{len(joint)}H", lengths, lengths + len(steps), *joint)
+    bits = "".join(rows)
+    letters = bytes(int(bits[at : at + 8], 2) for at in range(0, len(bits), 8))
+    return head + steps + letters
+
+
+def steel_sky_disk(root: Path, files: dict[int, bytes]) -> Path:
+    """The game's two files, filled up with empty entries."""
+    folder = unpacked(root, steel_sky.PACKAGE)
+    table, disk = [], bytearray(16)
+    for number, data in files.items():
+        far = len(table) % 2  # every other file lies at a multiple of 16 bytes
+        disk += bytes(-len(disk) % 16) if far else b""
+        place = len(disk) // 16 | 1 << 23 if far else len(disk)
+        table.append((number, place, len(data) | 1 << 23))
+        disk += data
+    table += [(1, 0, 0)] * (5097 - len(table))
+    rows = (
+        struct.pack("<H", n) + place.to_bytes(3, "little") + size.to_bytes(3, "little")
+        for n, place, size in table
+    )
+    (folder / "sky.dnr").write_bytes(struct.pack("<I", 5097) + b"".join(rows))
+    (folder / "sky.dsk").write_bytes(disk)
+    return folder
+
+
+def test_a_code_of_the_steel_sky_is_never_the_beginning_of_another():
+    codes = sorted(steel_sky.letter_codes())
+    assert len(codes) == 123
+    assert sum(2.0 ** -len(code) for code in codes) == 1.0  # and none is missing
+    assert not any(b.startswith(a) for a, b in itertools.pairwise(codes))
+    found = steel_sky.letter_codes()
+    assert (found["000"], found["0010"], found["0011"]) == (ord(" "), ord("e"), ord("a"))
+
+
+def test_lines_of_the_steel_sky_are_read_across_blocks_and_long_ones():
+    texts = [f"Line {number}." for number in range(70)]
+    texts[33] = "It was deliberate SABOTAGE by SECURITY, you know! " * 3
+    assert steel_sky.read_lines(section(texts)) == texts
+    with pytest.raises(CorpusError, match="does not end"):
+        steel_sky.read_lines(section(["I am not whole."])[:-3])
+
+
+def test_speech_of_the_steel_sky_meets_its_lines(tmp_path):
+    lines = {
+        0: ["not spoken", "I've no IDEA.", "It says `EXIT' here.", "It's 30 feet."],
+        1: ["Hey!"],
+    }
+    files = {60_600 + number: section(lines.get(number, ["-"])) for number in range(8)}
+    loud = bytes(22) + bytes([128, 255, 0, 128])
+    files |= {50_001: loud, 50_002: loud, 50_003: loud, 50_600: loud}
+    steel_sky_disk(tmp_path, files)
+    clips = {clip.name: clip for clip in steel_sky.SOURCE.read(materials_in(tmp_path))}
+    assert {name: clip.text for name, clip in clips.items()} == {
+        "50001": "I've no idea.",
+        "50002": "It says exit here.",
+        "50600": "Hey!",  # the second section begins behind room for 600 lines
+    }
+    samples, rate = clips["50001"].load()
+    assert rate == 11_025
+    np.testing.assert_allclose(samples, [0, 127 / 128, -1, 0])
+    assert {clip.split for clip in clips.values()} == {"train"}
+
+
+def test_another_version_and_a_cut_disk_of_the_steel_sky_are_refused(tmp_path):
+    folder = steel_sky_disk(tmp_path, {60_600 + n: section(["-"]) for n in range(8)})
+    disk = (folder / "sky.dsk").read_bytes()
+    (folder / "sky.dsk").write_bytes(disk[:-4])
+    with pytest.raises(CorpusError, match="file 60607 should have"):
+        list(steel_sky.SOURCE.read(materials_in(tmp_path)))
+    (folder / "sky.dnr").write_bytes(struct.pack("<I", 1445) + bytes(8 * 1445))
+    with pytest.raises(CorpusError, match="should list 5097 files, found 1445"):
+        list(steel_sky.SOURCE.read(materials_in(tmp_path)))
+
+
+def test_many_voices_read_each_language_in_turn(tmp_path, monkeypatch):
+    stamps = unpacked(tmp_path, tux_paint.PACKAGE)
+    texts = "".join(f"{code}.utf8=Une {code} bête {{0}}.\n" for code in many_voices.LANGUAGES)
+    for number in range(14):
+        (stamps / f"{number:02d}.txt").write_text(f"A beast {number}.\n{texts.format(number)}")
+    (stamps / "short.txt").write_text("A beast.\nfr.utf8=Bête.\n")  # two words, one word
+    monkeypatch.setattr(many_voices.shutil, "which", lambda command: command)
+    clips = list(many_voices.SOURCE.read(materials_in(tmp_path)))
+    french = [clip for clip in clips if clip.language == "French"]
+    assert len(clips) == 14 * 13
+    assert [clip.speaker for clip in french][:13] == [
+        *(f"espeak-fr+m{number}" for number in range(1, 8)),
+        *(f"espeak-fr+f{number}" for number in range(1, 6)),
+        "espeak-fr+m1",
+    ]
+    assert len({clip.text for clip in french}) == 14
+    assert {clip.split for clip in clips} == {"train"}
+    assert all(clip.tasks == ("language",) for clip in clips)
+
+
+def test_many_voices_need_their_synthesiser_and_texts(tmp_path, monkeypatch):
+    with pytest.raises(CorpusError, match="'no-such-voice'; install it or name it with --espeak"):
+        list(many_voices.SOURCE.read(materials_in(tmp_path, espeak="no-such-voice")))
+    unpacked(tmp_path, tux_paint.PACKAGE)
+    monkeypatch.setattr(many_voices.shutil, "which", lambda command: command)
+    with pytest.raises(CorpusError, match="no description in Belarusian"):
+        list(many_voices.SOURCE.read(materials_in(tmp_path)))

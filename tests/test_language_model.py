@@ -5,7 +5,14 @@ import threading
 import pytest
 import torch
 
-from mowe.language_model import AUDIO_ID, AUDIO_MARK, IGNORED, LanguageModel, Message
+from mowe.language_model import (
+    AUDIO_ID,
+    AUDIO_MARK,
+    IGNORED,
+    LanguageModel,
+    Message,
+    is_looping,
+)
 from mowe.presets import TINY_RANDOM
 
 CHAT = [
@@ -127,7 +134,7 @@ def test_stop_ends_the_decoding(language_model):
         torch.randn(3, language_model.dim),
     )
     stop = threading.Event()
-    pieces = language_model.stream(prompt, audio, max_new_tokens=500, stop=stop)
+    pieces = language_model.stream(prompt, audio, max_new_tokens=500, temperature=1.5, stop=stop)
     next(pieces)
     stop.set()
     assert len(list(pieces)) < 450
@@ -138,10 +145,33 @@ def test_closing_the_stream_ends_its_thread(language_model):
         language_model.prompt(CHAT[:1], [3], reply=True),
         torch.randn(3, language_model.dim),
     )
-    pieces = language_model.stream(prompt, audio, max_new_tokens=500)
+    pieces = language_model.stream(prompt, audio, max_new_tokens=500, temperature=1.5)
     next(pieces)
     pieces.close()
     assert not [one for one in threading.enumerate() if one.name == "mowe-decode"]
+
+
+def test_a_loop_is_three_rounds_and_twelve_tokens_at_least():
+    verse = [4, 7, 1, 9, 2]
+    assert is_looping([3, *verse * 3])
+    assert not is_looping([3, *verse * 2, *verse[:4]])
+    assert not is_looping([*verse * 3, 3])
+    assert not is_looping([5] * 11)
+    assert is_looping([5] * 12)
+    assert is_looping([8, 6] * 6)
+    assert not is_looping([8, 6] * 5)  # "no, no, no, no, no": somebody may say it
+    assert is_looping(list(range(16)) * 3)
+    assert not is_looping(list(range(17)) * 3)
+    assert not is_looping([])
+
+
+def test_a_reply_that_only_repeats_itself_ends():
+    torch.manual_seed(0)
+    stuck = LanguageModel(TINY_RANDOM.language_model).eval()
+    torch.nn.init.zeros_(stuck.model.get_output_embeddings().weight)  # the first token, always
+    prompt = stuck.prompt(CHAT[:1], [3], reply=True)
+    reply = "".join(stuck.stream(prompt, torch.randn(3, stuck.dim), max_new_tokens=90))
+    assert reply == stuck.tokenizer.decode([0] * 12)
 
 
 def test_folding_lora_keeps_the_output():

@@ -13,11 +13,13 @@ from mowe.training.corpus.sources import (
     game_effects,
     instruments,
     kde_words,
+    many_voices,
     midi,
     more_effects,
     named_sounds,
     ravdess,
     spoken_digits,
+    steel_sky,
     synthetic_speech,
     tux_paint,
 )
@@ -26,12 +28,14 @@ SOURCES: dict[str, Source] = {
     source.name: source
     for source in (
         amazon_queen.SOURCE,
+        steel_sky.SOURCE,
         asterisk.SOURCE,
         drascula.SOURCE,
         spoken_digits.SOURCE,
         ravdess.SOURCE,
         tux_paint.SOURCE,
         fish_fillets.SOURCE,
+        many_voices.SOURCE,
         kde_words.SOURCE,
         esc10.SOURCE,
         game_effects.SOURCE,
@@ -50,12 +54,14 @@ _OF_SOUNDS = ("sound", "caption", "presence", "order", "count", "compare", "unan
 # source -> tasks that its clips serve, themselves or as a part of others
 SERVES: Mapping[str, Collection[str]] = {
     "amazon-queen": (*_OF_WORDS, "gender"),
+    "steel-sky": _OF_WORDS,
     "asterisk": (*_OF_WORDS, "gender", "prompts"),
     "drascula": _OF_WORDS,
     "spoken-digits": ("transcribe", "gender", "digits", *_OF_SPEECH),
     "ravdess": ("emotion", "gender", "language", "mention", *_OF_SPEECH),
     "tux-paint": ("language", *_OF_SPEECH),
     "fish-fillets": ("language", "gender", *_OF_SPEECH),
+    "many-voices": ("language", *_OF_SPEECH),
     "kde-words": ("language", *_OF_SPEECH),
     "esc10": _OF_SOUNDS,
     "game-effects": _OF_SOUNDS,
