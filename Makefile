@@ -63,15 +63,16 @@ CORPUS_ARGS ?=
 corpus: $(RUNTIME)  ## build training data: make corpus SIZE=small CORPUS_ARGS="--esc10 FOLDER"
 	$(RUN) -m mowe.training.corpus build --out $(CORPUS) --size $(SIZE) --jobs 2 $(CORPUS_ARGS)
 
-# the full recipe has two parts: first to read, then to read better, to name and to answer
+# the full recipe is two rounds of reading, naming and answering; each part starts from the one before
 RECIPES := mowe/training/recipes
-CONFIG ?= $(if $(SUFFIX),$(RECIPES)/mini-small.json,$(RECIPES)/mini-read.json $(RECIPES)/mini.json)
+PARTS := mini-read mini mini-more-read mini-more-name mini-more
+CONFIG ?= $(if $(SUFFIX),$(RECIPES)/mini-small.json,$(PARTS:%=$(RECIPES)/%.json))
 train: $(RUNTIME) $(WEIGHTS)  ## train: make train SIZE=small, or CONFIG=path/to/run.json
-	@for config in $(CONFIG); do $(RUN) -m mowe.training --config "$$config"; done
+	@for config in $(CONFIG); do $(RUN) -m mowe.training --config "$$config" || exit; done
 
 BUNDLE_ARGS ?=
 bundle: $(RUNTIME) $(WEIGHTS)  ## corpus, weights and project in small files, to train on another machine
-	$(RUN) -m mowe.training.bundle --corpus $(CORPUS) --recipe $(CONFIG) --out bundle $(BUNDLE_ARGS)
+	$(RUN) -m mowe.training.bundle --corpus $(CORPUS) --recipe $(firstword $(CONFIG)) --out bundle $(BUNDLE_ARGS)
 
 EVAL_ARGS ?= --suite mini --manifest corpus/manifest.jsonl --baselines all --out results/mini.json
 eval: $(RUNTIME) $(WEIGHTS)  ## score the shipped checkpoint beside baselines on held-out lines of a built corpus

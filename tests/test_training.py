@@ -24,6 +24,7 @@ from mowe.language_model import byte_tokenizer, load_tokenizer
 from mowe.presets import TINY_RANDOM
 from mowe.routing import RoutingControl
 from mowe.training import loop
+from mowe.training import run as running
 from mowe.training.align import (
     Label,
     TextPieces,
@@ -126,6 +127,17 @@ def test_a_killed_run_ends_with_the_same_weights_as_one_that_was_not(corpus, mon
         assert torch.equal(tensor, resumed[name]), name
 
 
+@pytest.mark.parametrize(
+    ("asked", "native", "taken"),
+    [("bf16", True, "bf16"), ("bf16", False, "no"), ("no", True, "no"), ("no", False, "no")],
+)
+def test_bfloat16_is_not_imitated(monkeypatch, capsys, asked, native, taken):
+    fast = torch.bfloat16 if native else torch.float32
+    monkeypatch.setattr(running, "fast_dtype", lambda device: fast)
+    assert running._precision(asked, "cpu") == taken
+    assert ("training in float32" in capsys.readouterr().err) == (asked != taken)
+
+
 def test_every_part_of_the_loss_is_logged(corpus):
     train(settings(corpus))
     lines = (corpus.parent / "run" / "metrics.jsonl").read_text().splitlines()
@@ -163,6 +175,19 @@ def test_sources_are_repeated_as_often_as_asked():
     assert repeated([a, b], {"b": 3}) == [a, b, b, b]
     with pytest.raises(ConfigError, match=r"repeats names \['c'\]; the examples are of"):
         repeated([a, b], {"c": 2})
+
+
+def test_a_share_of_a_source_is_always_the_same_examples():
+    lines = [
+        Example(audio=None, task="transcribe", messages=(), metadata={"source": "a", "id": str(n)})
+        for n in range(400)
+    ]
+    some = repeated(lines, {"a": 0.3})
+    assert 80 < len(some) < 160  # about 120
+    assert repeated(lines[::-1], {"a": 0.3}) == some[::-1]
+    more = repeated(lines, {"a": 1.3})
+    assert [one for one in lines if more.count(one) == 2] == some
+    assert all(more.count(one) in (1, 2) for one in lines)
 
 
 def test_stored_features_equal_computed_ones(corpus):

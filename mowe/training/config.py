@@ -45,10 +45,10 @@ class TrainingConfig:
     dense_steps: int = 200  # first steps with routing, in which every weak encoder runs
     mask_share: float = 0.2  # of a clip that SpecAugment masks at most in one piece; 0 masks none
     ctc_weight: float = 0.2  # of the alignment's losses kept beside the paper's
-    repeats: Mapping[str, int] = field(default_factory=dict)  # of a source's transcripts in a pass
+    repeats: Mapping[str, float] = field(default_factory=dict)  # of a source's transcripts
     task_weights: Mapping[str, float] = field(default_factory=dict)  # default 1 for every task
     optional_tasks: tuple[str, ...] = ()  # left out, with a line, where the manifest lacks them
-    mixed_precision: str = "bf16"  # "bf16" or "no"
+    mixed_precision: str = "bf16"  # or "no", which is also taken where bf16 would be imitated
     log_every: int = 10  # steps
     dev_every: int = 200  # steps; 0 never looks at the dev split
     dev_examples: int = 64
@@ -62,8 +62,8 @@ class TrainingConfig:
             raise ConfigError("an alignment step needs align_batch or name_batch, both are 0")
         if self.lens:
             check_source(self.lens)
-        if any(times < 1 for times in self.repeats.values()):
-            raise ConfigError(f"repeats must be at least 1, found {dict(self.repeats)}")
+        if any(times <= 0 for times in self.repeats.values()):
+            raise ConfigError(f"repeats must be above 0, found {dict(self.repeats)}")
         if not 0 <= self.mask_share <= 1:
             raise ConfigError(f"mask_share must be 0 to 1, found {self.mask_share}")
         if self.mixed_precision not in ("bf16", "no"):

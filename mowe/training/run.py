@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs
 from safetensors.torch import load_file, save_file
 
 from mowe import weights
 from mowe.adapter import ReadingAdapter, ignore_columns
-from mowe.checkpoint import MoWE, load_trained, read_config, read_trained
+from mowe.checkpoint import MoWE, fast_dtype, load_trained, read_config, read_trained
 from mowe.config import MoWEConfig, from_dict
 from mowe.errors import CheckpointError, ConfigError
 from mowe.language_model import load_tokenizer
@@ -87,7 +87,7 @@ def build_run(config: TrainingConfig) -> Run:
     if free < _NEEDED_BYTES:
         raise ConfigError(f"{config.output} has {free / 1e9:.1f} GB free, needs at least 2 GB")
     accelerator = Accelerator(
-        mixed_precision=config.mixed_precision,
+        mixed_precision=_precision(config.mixed_precision, PartialState().device.type),
         gradient_accumulation_steps=config.accumulate,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
@@ -109,6 +109,18 @@ def build_run(config: TrainingConfig) -> Run:
     siblings = by_clip(drawn) if config.follow_ups else {}
     dev = _dev(config)
     return Run(config, accelerator, model, store, groups, siblings, dev, pieces, reports)
+
+
+def _precision(asked: str, device: str) -> str:
+    """What is asked for; float32, with a line, where the hardware only imitates bfloat16."""
+    if asked != "bf16" or fast_dtype(device) == torch.bfloat16:
+        return asked
+    print(
+        f"this {device} only imitates bfloat16, many times slower than float32: "
+        "training in float32 instead",
+        file=sys.stderr,
+    )
+    return "no"
 
 
 def read_mixture(name: str) -> MoWEConfig:

@@ -57,8 +57,11 @@ def with_follow_ups(
     return replace(example, messages=tuple(turns))
 
 
-def repeated(examples: Sequence[Example], times: Mapping[str, int]) -> list[Example]:
+def repeated(examples: Sequence[Example], times: Mapping[str, float]) -> list[Example]:
     """Every example as often as its source says, once where it says nothing.
+
+    Of a source that is asked for 2.3 times, three tenths of the examples come a third time: always
+    the same ones, drawn by their names.
 
     Raises:
         ConfigError: If a source has no example.
@@ -69,8 +72,13 @@ def repeated(examples: Sequence[Example], times: Mapping[str, int]) -> list[Exam
     return [
         one
         for one, source in zip(examples, sources, strict=True)
-        for _ in range(times.get(source, 1))
+        for _ in range(_whole(times.get(source, 1.0), one))
     ]
+
+
+def _whole(times: float, example: Example) -> int:
+    name = str(example.metadata.get("id") or example.clip)
+    return int(times) + (random.Random(name).random() < times % 1)
 
 
 def limited(
