@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from mowe.training.corpus import rnc
 from mowe.training.corpus.clips import Materials, Settings
 from mowe.training.corpus.download import CorpusError, Package
 from mowe.training.corpus.languages import NAMES
@@ -320,3 +321,114 @@ def test_many_voices_need_their_synthesiser_and_texts(tmp_path, monkeypatch):
     monkeypatch.setattr(many_voices.shutil, "which", lambda command: command)
     with pytest.raises(CorpusError, match="no description in Belarusian"):
         list(many_voices.SOURCE.read(materials_in(tmp_path)))
+
+
+class PackedFile:
+    """A file of Rob Northen's first method, written bit by bit."""
+
+    def __init__(self) -> None:
+        self.out, self.word, self.used = bytearray(), -2, 16
+        self.put(2, 0)
+
+    def put(self, count: int, value: int) -> None:
+        for bit in range(count):
+            if self.used == 16:  # a word is begun where its first bit is needed
+                self.word, self.used = len(self.out), 0
+                self.out += bytes(2)
+            if value >> bit & 1:
+                self.out[self.word + self.used // 8] |= 1 << self.used % 8
+            self.used += 1
+
+    def table(self, sizes: dict[int, int]) -> dict[int, tuple[int, int]]:
+        """Write code lengths by symbol; each symbol's bits, lowest first, and their count."""
+        count = max(sizes, default=-1) + 1
+        self.put(5, count)
+        for symbol in range(count):
+            self.put(4, sizes.get(symbol, 0))
+        codes, code = {}, 0
+        for size in range(1, 16):
+            for symbol in sorted(sizes):
+                if sizes[symbol] == size:
+                    codes[symbol] = int(f"{code:0{size}b}"[::-1], 2), size
+                    code += 1
+            code <<= 1
+        return codes
+
+    def number(self, codes: dict[int, tuple[int, int]], value: int) -> None:
+        symbol = value.bit_length() if value >= 2 else value
+        bits, size = codes[symbol]
+        self.put(size, bits)
+        if value >= 2:
+            self.put(symbol - 1, value & ((1 << (symbol - 1)) - 1))
+
+    def whole(self, unpacked: int, blocks: int) -> bytes:
+        head = struct.pack(">4sIIHHBB", b"RNC\x01", unpacked, len(self.out), 0, 0, 0, blocks)
+        return head + bytes(self.out)
+
+
+def packed_song() -> tuple[bytes, bytes]:
+    """Two blocks: literals, copies that run into themselves, an empty run, literals again."""
+    file = PackedFile()
+    runs = file.table({0: 2, 2: 1, 3: 3, 4: 3})
+    distances, lengths = file.table({2: 1, 4: 1}), file.table({1: 2, 3: 1, 4: 2})
+    file.put(16, 3)
+    file.number(runs, 3)
+    file.out += b"la "
+    file.number(distances, 3 - 1)
+    file.number(lengths, 9 - 2)  # three rounds of what has just been written
+    file.number(runs, 0)
+    file.number(distances, 12 - 1)
+    file.number(lengths, 3 - 2)
+    file.number(runs, 5)
+    file.out += b"lalu!"
+    runs = file.table({2: 1})
+    file.table({}), file.table({})
+    file.put(16, 1)
+    file.number(runs, 2)
+    file.out += b"\xffz"
+    song = b"la la la la la lalu!\xffz"
+    return file.whole(len(song), 2), song
+
+
+def test_packed_files_give_what_was_packed():
+    packed, song = packed_song()
+    assert rnc.is_packed(packed)
+    assert rnc.unpack(packed) == song
+    assert not rnc.is_packed(song)
+
+
+def test_packed_files_that_are_cut_or_wrong_are_refused():
+    packed, song = packed_song()
+    with pytest.raises(CorpusError, match="should begin with"):
+        rnc.unpack(song)
+    with pytest.raises(CorpusError, match=r"should have \d+ bytes behind its head, found"):
+        rnc.unpack(packed[:-3])
+    wrong = struct.pack(">I", len(song) + 1)
+    with pytest.raises(CorpusError, match=f"should hold {len(song) + 1} bytes, found {len(song)}"):
+        rnc.unpack(packed[:4] + wrong + packed[8:])
+    early = PackedFile()
+    runs, distances, lengths = early.table({2: 1}), early.table({2: 1}), early.table({1: 1})
+    early.put(16, 2)
+    early.number(runs, 2)
+    early.out += b"ab"
+    early.number(distances, 3 - 1)
+    early.number(lengths, 3 - 2)
+    early.number(runs, 2)
+    early.out += b"cd"
+    with pytest.raises(CorpusError, match="copies from 1 bytes before"):
+        rnc.unpack(early.whole(7, 1))
+    empty = PackedFile()
+    for _ in range(3):
+        empty.table({})
+    empty.put(16, 1)
+    with pytest.raises(CorpusError, match="not in its table"):
+        rnc.unpack(empty.whole(1, 1))
+
+
+def test_packed_speech_of_the_steel_sky_is_unpacked(tmp_path):
+    packed, song = packed_song()
+    files = {60_600 + n: section(["Hey!"] if n == 0 else ["-"]) for n in range(8)}
+    steel_sky_disk(tmp_path, files | {50_000: bytes(22) + packed})
+    (clip,) = steel_sky.SOURCE.read(materials_in(tmp_path))
+    samples, _ = clip.load()
+    np.testing.assert_allclose(samples * 128 + 128, list(song))

@@ -1,9 +1,10 @@
 """Beneath a Steel Sky: acted British dialogue of an adventure game, with its script; training only.
 
 `sky.dnr` lists the files inside `sky.dsk`: a number, where the file begins, its size. English lines
-lie in eight files of Huffman codes; speech is unsigned 8-bit samples behind a short head, in a file
-numbered after the line. The layout follows ScummVM's reader of the game (engines/sky: disk.cpp,
-text.cpp, sound.cpp and the letters of version 0.0372 in hufftext.cpp). Who speaks is not written.
+lie in eight files of Huffman codes; speech is unsigned 8-bit samples behind a short head, mostly
+packed, in a file numbered after the line. The layout follows ScummVM's reader of the game
+(engines/sky: disk.cpp, text.cpp, sound.cpp, rnc_deco.cpp and the letters of version 0.0372 in
+hufftext.cpp). Who speaks is not written.
 """
 
 import functools
@@ -17,6 +18,7 @@ from pathlib import Path
 from mowe.training.corpus.clips import Clip, Materials, Source, Waveform
 from mowe.training.corpus.download import CorpusError, Package
 from mowe.training.corpus.lines import ANYONE
+from mowe.training.corpus.rnc import is_packed, unpack
 from mowe.training.corpus.sound import read_unsigned_8_bit
 from mowe.training.corpus.text import spoken_sentence
 
@@ -155,7 +157,8 @@ def spoken_lines(archive: Archive) -> Iterator[tuple[int, str]]:
 
 
 def _load(archive: Archive, file: int) -> Waveform:
-    return read_unsigned_8_bit(archive.read(file)[_HEAD:], RATE)
+    data = archive.read(file)[_HEAD:]
+    return read_unsigned_8_bit(unpack(data) if is_packed(data) else data, RATE)
 
 
 def _read(materials: Materials) -> Iterator[Clip]:
