@@ -63,10 +63,9 @@ CORPUS_ARGS ?=
 corpus: $(RUNTIME)  ## build training data: make corpus SIZE=small CORPUS_ARGS="--esc10 FOLDER"
 	$(RUN) -m mowe.training.corpus build --out $(CORPUS) --size $(SIZE) --jobs 2 $(CORPUS_ARGS)
 
-# the full recipe is two rounds of reading, naming and answering; each part starts from the one before
+# the full recipe has two parts: first to read, then to read better, to name and to answer
 RECIPES := mowe/training/recipes
-PARTS := mini-read mini mini-more-read mini-more-name mini-more
-CONFIG ?= $(if $(SUFFIX),$(RECIPES)/mini-small.json,$(PARTS:%=$(RECIPES)/%.json))
+CONFIG ?= $(if $(SUFFIX),$(RECIPES)/mini-small.json,$(RECIPES)/mini-read.json $(RECIPES)/mini.json)
 train: $(RUNTIME) $(WEIGHTS)  ## train: make train SIZE=small, or CONFIG=path/to/run.json
 	@for config in $(CONFIG); do $(RUN) -m mowe.training --config "$$config" || exit; done
 

@@ -85,6 +85,7 @@ class AdapterConfig:
     vocabulary_size: int = 0  # text pieces the reader knows; 0 before training; `reading` only
     events: tuple[str, ...] = ()  # sounds it can name; none before training; `reading` only
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # other labels, by set
+    statistics: tuple[str, ...] = ()  # sets told from the mean and deviation of frames
 
     def __post_init__(self) -> None:
         _require(self.kind in ADAPTERS, f"adapter must be one of {ADAPTERS}, found {self.kind!r}")
@@ -95,6 +96,9 @@ class AdapterConfig:
         object.__setattr__(self, "events", tuple(self.events))
         sets = {name: tuple(labels) for name, labels in self.names.items()}
         object.__setattr__(self, "names", sets)
+        object.__setattr__(self, "statistics", tuple(self.statistics))
+        unknown = [name for name in self.statistics if name not in sets]
+        _require(not unknown, f"statistics names {unknown}, the sets are {list(sets)}")
         _require(
             1 <= self.frames_per_piece <= 8,
             f"frames_per_piece must be 1 to 8, found {self.frames_per_piece}",

@@ -15,7 +15,6 @@ from mowe.training.corpus.languages import NAMES
 from mowe.training.corpus.sources import (
     fish_fillets,
     kde_words,
-    many_voices,
     ravdess,
     steel_sky,
     tux_paint,
@@ -292,35 +291,6 @@ def test_another_version_and_a_cut_disk_of_the_steel_sky_are_refused(tmp_path):
     (folder / "sky.dnr").write_bytes(struct.pack("<I", 1445) + bytes(8 * 1445))
     with pytest.raises(CorpusError, match="should list 5097 files, found 1445"):
         list(steel_sky.SOURCE.read(materials_in(tmp_path)))
-
-
-def test_many_voices_read_each_language_in_turn(tmp_path, monkeypatch):
-    stamps = unpacked(tmp_path, tux_paint.PACKAGE)
-    texts = "".join(f"{code}.utf8=Une {code} bête {{0}}.\n" for code in many_voices.LANGUAGES)
-    for number in range(14):
-        (stamps / f"{number:02d}.txt").write_text(f"A beast {number}.\n{texts.format(number)}")
-    (stamps / "short.txt").write_text("A beast.\nfr.utf8=Bête.\n")  # two words, one word
-    monkeypatch.setattr(many_voices.shutil, "which", lambda command: command)
-    clips = list(many_voices.SOURCE.read(materials_in(tmp_path)))
-    french = [clip for clip in clips if clip.language == "French"]
-    assert len(clips) == 14 * 13
-    assert [clip.speaker for clip in french][:13] == [
-        *(f"espeak-fr+m{number}" for number in range(1, 8)),
-        *(f"espeak-fr+f{number}" for number in range(1, 6)),
-        "espeak-fr+m1",
-    ]
-    assert len({clip.text for clip in french}) == 14
-    assert {clip.split for clip in clips} == {"train"}
-    assert all(clip.tasks == ("language",) for clip in clips)
-
-
-def test_many_voices_need_their_synthesiser_and_texts(tmp_path, monkeypatch):
-    with pytest.raises(CorpusError, match="'no-such-voice'; install it or name it with --espeak"):
-        list(many_voices.SOURCE.read(materials_in(tmp_path, espeak="no-such-voice")))
-    unpacked(tmp_path, tux_paint.PACKAGE)
-    monkeypatch.setattr(many_voices.shutil, "which", lambda command: command)
-    with pytest.raises(CorpusError, match="no description in Belarusian"):
-        list(many_voices.SOURCE.read(materials_in(tmp_path)))
 
 
 class PackedFile:

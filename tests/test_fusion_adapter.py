@@ -12,7 +12,9 @@ from mowe.adapter import (
     stack_frames,
     token_mask,
 )
+from mowe.adapter.naming import frame_statistics
 from mowe.config import AdapterConfig
+from mowe.errors import ConfigError
 from mowe.fusion import Fusion, WeakFeatures, align_frames
 
 
@@ -217,8 +219,39 @@ def test_a_named_label_is_the_mean_of_its_words():
     assert torch.allclose(namer.event_words(named)[0, 0], bark, atol=1e-5)
 
 
-def test_names_do_not_depend_on_padding_or_batch_mates():
-    adapter = reader(events=("bell", "rain"), names={"gender": ("man", "woman")})
+def test_statistics_are_mean_and_deviation_of_the_real_frames():
+    frames = torch.tensor([[[1.0, 2.0], [3.0, 2.0], [99.0, 99.0]], [[5.0, 0.0]] * 3])
+    mask = torch.tensor([[True, True, False], [True, True, True]])
+    found = frame_statistics(frames, mask)
+    assert torch.allclose(found, torch.tensor([[2.0, 2.0, 1.0, 0.0], [5.0, 0.0, 0.0, 0.0]]))
+
+
+def test_a_set_can_be_told_from_statistics_of_the_fused_frames():
+    names = {"gender": ("man", "woman"), "language": ("Dutch", "Greek")}
+    adapter = reader(names=names, statistics=("language",))
+    assert adapter.namer.label["language"].in_features == 2 * 6
+    assert adapter.namer.label["gender"].in_features == 10
+    layer = adapter.namer.label["language"]
+    layer.weight.data.zero_(), layer.bias.data.zero_()
+    layer.weight.data[1, 0] = layer.weight.data[2, 6] = 1.0  # mean and deviation of a feature
+    adapter.attach(torch.nn.Embedding(20, 10), list, lambda text: [len(text)])
+    frames, mask = torch.zeros(2, 50, 6), torch.ones(2, 50, dtype=torch.bool)
+    frames[0, :, 0] = 4.0
+    frames[1, ::2, 0], frames[1, 1::2, 0] = 3.0, -3.0
+    _, named = adapter.hear(frames, mask)
+    assert torch.allclose(named.labels["language"], torch.tensor([[0.0, 4, 0], [0, 0, 3]]))
+
+
+def test_statistics_of_an_unknown_set_are_refused():
+    with pytest.raises(ConfigError, match=r"statistics names \['age'\], the sets are \['gender'\]"):
+        AdapterConfig(kind="reading", names={"gender": ("man", "woman")}, statistics=("age",))
+
+
+@pytest.mark.parametrize("statistics", [(), ("gender",)])
+def test_names_do_not_depend_on_padding_or_batch_mates(statistics):
+    adapter = reader(
+        events=("bell", "rain"), names={"gender": ("man", "woman")}, statistics=statistics
+    )
     frames, mask = torch.randn(2, 150, 6), torch.ones(2, 150, dtype=torch.bool)
     mask[1, 77:] = False
     frames[1, 77:] = 100.0  # would be heard if it leaked

@@ -5,7 +5,7 @@ how likely each label is: it can quote them as it quotes text, and gradient flow
 0013).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +17,35 @@ Spell = Callable[[str], list[int]]  # a text to the language model's tokens
 NONE = "none"  # what a set without a fitting label is called: the emotion of rain
 
 
+def frame_statistics(frames: Tensor, mask: Tensor) -> Tensor:
+    """Mean and standard deviation over the real frames.
+
+    Args:
+        frames: `(batch, frames, dim)`.
+        mask: True on real frames, bool `(batch, frames)`.
+
+    Returns:
+        `(batch, 2 * dim)`, float32, the means first.
+    """
+    real = mask.unsqueeze(-1)
+    count = mask.sum(dim=1, keepdim=True).clamp_min(1)
+    frames = frames.float()
+    mean = (frames * real).sum(dim=1) / count
+    centred = (frames - mean.unsqueeze(1)) * real
+    return torch.cat([mean, (centred.square().sum(dim=1) / count).sqrt()], dim=1)
+
+
 class Namer(nn.Module):
     """Sounds along the time axis, and one label of each set for the whole recording."""
 
     def __init__(
-        self, llm_dim: int, events: Sequence[str], sets: Mapping[str, Sequence[str]]
+        self,
+        llm_dim: int,
+        events: Sequence[str],
+        sets: Mapping[str, Sequence[str]],
+        *,
+        fused_dim: int = 0,
+        statistics: Collection[str] = (),
     ) -> None:
         """Build one linear classifier for the sounds and one per set.
 
@@ -29,6 +53,9 @@ class Namer(nn.Module):
             llm_dim: Width of audio tokens.
             events: Names of sounds.
             sets: Labels by set, without `none`.
+            fused_dim: Width of fused frames.
+            statistics: Sets told from the mean and deviation of the fused frames (statistics
+                pooling, Snyder et al. 2018) instead of from audio tokens that are attended to.
         """
         super().__init__()
         self.events = tuple(events)
@@ -38,8 +65,12 @@ class Namer(nn.Module):
         self.pause = nn.Linear(llm_dim, 1)
         self.attend = nn.Linear(llm_dim, len(self.sets))
         self.label = nn.ModuleDict(
-            {name: nn.Linear(llm_dim, len(labels)) for name, labels in self.sets.items()}
+            {
+                name: nn.Linear(2 * fused_dim if name in statistics else llm_dim, len(labels))
+                for name, labels in self.sets.items()
+            }
         )
+        self.statistics = frozenset(statistics)
         self._words: dict[str, Tensor] = {}
 
     @torch.no_grad()
@@ -58,8 +89,13 @@ class Namer(nn.Module):
             if labels
         }
 
-    def forward(self, sounds: AudioTokens) -> Named:
-        """Name what audio tokens `(batch, tokens, llm_dim)` stand for."""
+    def forward(self, sounds: AudioTokens, pooled_frames: Tensor | None = None) -> Named:
+        """Name what audio tokens `(batch, tokens, llm_dim)` stand for.
+
+        Args:
+            sounds: The tokens.
+            pooled_frames: `frame_statistics` of the frames they come from, if a set needs them.
+        """
         tokens = self.norm(sounds.tokens)
         events = Reading(
             self.event(tokens).float(), self.pause(tokens).float().squeeze(-1), sounds.mask
@@ -68,7 +104,8 @@ class Namer(nn.Module):
         shares = scores.softmax(dim=1).to(tokens.dtype)  # (batch, tokens, sets)
         pooled = torch.einsum("bts,btd->sbd", shares, tokens)
         labels = {
-            name: self.label[name](one).float() for name, one in zip(self.sets, pooled, strict=True)
+            name: self.label[name](pooled_frames if name in self.statistics else one).float()
+            for name, one in zip(self.sets, pooled, strict=True)
         }
         return Named(events, labels)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mowe.adapter.frames import AudioTokens, ConvAdapter, Named, Reading, token_mask
-from mowe.adapter.naming import Namer, Spell
+from mowe.adapter.naming import Namer, Spell, frame_statistics
 from mowe.config import AdapterConfig
 
 Respell = Callable[[Sequence[int]], list[int]]  # tokens to the tokens of the text they spell
@@ -117,7 +117,13 @@ class ReadingAdapter(nn.Module):
         """Build the layers; `config.vocabulary_size` text pieces can be told apart."""
         super().__init__()
         self.heard = ConvAdapter(fused_dim, llm_dim, config.frames_per_token, config.residual_dim)
-        self.namer = Namer(llm_dim, config.events, config.names)
+        self.namer = Namer(
+            llm_dim,
+            config.events,
+            config.names,
+            fused_dim=fused_dim,
+            statistics=config.statistics,
+        )
         self.reader = _Reader(fused_dim, config)
         self.piece = nn.Linear(config.hidden_dim, config.vocabulary_size, bias=False)
         self.gate_norm = nn.LayerNorm(config.hidden_dim)
@@ -184,7 +190,8 @@ class ReadingAdapter(nn.Module):
     def hear(self, frames: Tensor, mask: Tensor) -> tuple[AudioTokens, Named]:
         """The parts before the opening: a token per `frames_per_token` frames, one per set."""
         sounds = self.heard(frames, mask)
-        named = self.namer(sounds)
+        pooled = frame_statistics(frames, mask) if self.namer.statistics else None
+        named = self.namer(sounds, pooled)
         # As long as text embeddings are, so that neither part drowns the other.
         length = self.text_length * self.loudness
         along = F.normalize(sounds.tokens.float(), dim=-1) * length + self.namer.event_words(named)

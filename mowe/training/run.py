@@ -166,7 +166,7 @@ def _mixture(
 def _started(start: Path, mixture: MoWEConfig) -> MoWEConfig:
     """The mixture of the checkpoint that a run starts from, with what it learnt to tell apart."""
     found = read_config(start)
-    fresh = replace(found.adapter, vocabulary_size=0, events=(), names={})
+    fresh = replace(found.adapter, vocabulary_size=0, events=(), names={}, statistics=())
     if replace(found, adapter=fresh) != mixture:
         raise ConfigError(f"{start} holds another mixture ({found.preset!r}) than this run's")
     return found

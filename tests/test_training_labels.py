@@ -1,0 +1,151 @@
+"""Labels fitted anew in a finished checkpoint, on made recordings of a random mixture."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from mowe.adapter import NONE
+from mowe.audio.signals import resample
+from mowe.checkpoint import MoWE, read_config, read_trained
+from mowe.config import AdapterConfig
+from mowe.errors import ConfigError
+from mowe.model import make_batch
+from mowe.presets import TINY_RANDOM
+from mowe.training import labels
+from mowe.training.manifest import Example
+
+VOICES = {"Dutch": 300.0, "Greek": 900.0}  # Hz
+CLIPS = 10
+
+
+def tone(hertz: float, draw: np.random.Generator) -> np.ndarray:
+    time = np.arange(8_000) / 16_000
+    return (0.3 * np.sin(2 * np.pi * hertz * time) + 0.02 * draw.standard_normal(8_000)).astype(
+        np.float32
+    )
+
+
+@pytest.fixture
+def manifest(tmp_path) -> Path:
+    draw, lines = np.random.default_rng(0), []
+    for number in range(CLIPS):
+        for language, hertz in VOICES.items():
+            name = f"{language}{number}.wav"
+            soundfile.write(tmp_path / name, tone(hertz + 5 * number, draw), 16_000)
+            lines.append((name, "language", language))
+        soundfile.write(tmp_path / f"rain{number}.wav", 0.1 * draw.standard_normal(8_000), 16_000)
+        lines.append((f"rain{number}.wav", "sound", "rain"))
+    path = tmp_path / "manifest.jsonl"
+    path.write_text("".join(json.dumps(line_of(*one)) + "\n" for one in lines))
+    return path
+
+
+def line_of(name: str, task: str, label: str) -> dict[str, object]:
+    messages = [("user", "<audio> What is it?"), ("assistant", f"{label}.")]
+    spoken = {"language": label, "speaker": f"{label} {name[-5]}"} if task == "language" else {}
+    return {
+        "audio": name,
+        "task": task,
+        "messages": [{"role": role, "content": content} for role, content in messages],
+        "split": "train",
+        "label": label,
+        "duration": 0.5,
+        **spoken,
+    }
+
+
+@pytest.fixture
+def checkpoint(tmp_path) -> Path:
+    torch.manual_seed(0)
+    names = {"gender": ("man", "woman"), "language": ("Dutch", "Greek")}
+    adapter = AdapterConfig(
+        kind="reading", frames_per_token=10, hidden_dim=16, residual_dim=8, layers=1,
+        vocabulary_size=7, names=names,
+    )  # fmt: skip
+    model = MoWE.from_config(replace(TINY_RANDOM, adapter=adapter), device="cpu")
+    model.save_pretrained(tmp_path / "start")
+    return tmp_path / "start"
+
+
+def told(model: MoWE, samples: np.ndarray) -> str:
+    """The language that a model hears in a sound at 16 kHz."""
+    recording = {
+        rate: torch.from_numpy(resample(samples, 16_000, rate)) for rate in model.sample_rates
+    }
+    with torch.no_grad():
+        heard = model.listen(make_batch([recording]))
+    assert heard.named is not None
+    best = int(heard.named.labels["language"].argmax())
+    return (NONE, *model.config.adapter.names["language"])[best]
+
+
+def test_only_the_labels_change_and_they_are_told(tmp_path, manifest, checkpoint):
+    out = tmp_path / "out"
+    arguments = [str(checkpoint), "--sets", "language", "--manifest", str(manifest)]
+    arguments += ["--features", str(tmp_path / "features"), "--out", str(out)]
+    assert labels.main(arguments) == 0
+    assert read_config(out).adapter.statistics == ("language",)
+    before, after = read_trained(checkpoint), read_trained(out)
+    assert before.keys() == after.keys()
+    assert after["adapter.namer.label.language.weight"].shape == (3, 2 * 64)
+    old = {f"adapter.namer.label.language.{part}" for part in ("weight", "bias")}
+    same = before.keys() - old
+    assert all(torch.equal(before[name], after[name]) for name in same)
+
+
+def test_unheard_voices_are_told(tmp_path, manifest, checkpoint):
+    model, fitted = labels.refit(checkpoint, manifest, tmp_path / "features", ["language"])
+    assert fitted["language"].clips == 3 * CLIPS
+    model.eval()
+    draw = np.random.default_rng(9)
+    assert told(model, tone(312.0, draw)) == "Dutch"
+    assert told(model, tone(917.0, draw)) == "Greek"
+    assert told(model, (0.1 * draw.standard_normal(8_000)).astype(np.float32)) == NONE
+
+
+def test_sets_and_labels_that_are_not_there_are_refused(tmp_path, manifest, checkpoint, capsys):
+    out = tmp_path / "out"
+    rest = ["--manifest", str(manifest), "--features", str(tmp_path / "f"), "--out", str(out)]
+    assert labels.main([str(checkpoint), "--sets", "age", *rest]) == 1
+    assert "does not name age; its sets are gender, language" in capsys.readouterr().err
+    assert labels.main([str(checkpoint), "--sets", "gender", *rest]) == 1
+    assert "no clip of the manifest has the gender man, woman" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def spoken(number: int, speaker: str, language: str = "Dutch", task: str = "language") -> Example:
+    about = {"speaker": speaker, "language": language, "label": language}
+    return Example(audio=Path(f"{number}.wav"), task=task, messages=(), metadata=about)
+
+
+def test_clips_come_evenly_from_the_speakers_of_a_label():
+    many = [spoken(number, "a") for number in range(50)]
+    few = [spoken(number, "b") for number in range(50, 53)]
+    greek = [spoken(number, "c", "Greek") for number in range(60, 64)]
+    twice, others = [spoken(0, "a")], [spoken(70, "d", task="transcribe")]
+    lines = [*many, *few, *greek, *twice, *others]
+    drawn = labels.draw(lines, "language", ("Dutch", "Greek"), 10, seed=0)
+    speakers = [(place, one.metadata["speaker"]) for one, place in drawn]
+    assert sorted(speakers) == [(0, "a")] * 7 + [(0, "b")] * 3 + [(1, "c")] * 4
+    assert drawn == labels.draw(lines, "language", ("Dutch", "Greek"), 10, seed=0)
+    with pytest.raises(ConfigError, match="no clip of the manifest has the language Danish"):
+        labels.draw(lines, "language", ("Dutch", "Danish"), 10, seed=0)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_fit_is_as_sure_of_itself_as_asked(count):
+    draw = np.random.default_rng(0)
+    places = np.arange(300) % count
+    points = np.eye(4)[places] * 3 + draw.standard_normal((300, 4)) + [5.0, -2.0, 0.0, 100.0]
+    fitted = labels.fit(points, places.tolist())
+    logits = torch.from_numpy(points @ fitted.weight.T + fitted.bias)
+    assert fitted.weight.shape == (count, 4)
+    assert logits.softmax(dim=1).amax(dim=1).mean() == pytest.approx(0.95, abs=1e-3)
+    right = (logits.argmax(dim=1).numpy() == places).mean()
+    assert fitted.trained == pytest.approx(right)
+    assert right > 0.8
