@@ -85,7 +85,7 @@ class AdapterConfig:
     vocabulary_size: int = 0  # text pieces the reader knows; 0 before training; `reading` only
     events: tuple[str, ...] = ()  # sounds it can name; none before training; `reading` only
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # other labels, by set
-    statistics: tuple[str, ...] = ()  # sets told from the mean and deviation of frames
+    statistics: tuple[str, ...] = ()  # sets told from mean and deviation of frames, not tokens
 
     def __post_init__(self) -> None:
         _require(self.kind in ADAPTERS, f"adapter must be one of {ADAPTERS}, found {self.kind!r}")

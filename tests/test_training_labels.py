@@ -10,7 +10,7 @@ import soundfile
 import torch
 
 from mowe.adapter import NONE
-from mowe.audio.signals import resample
+from mowe.audio import load_audio
 from mowe.checkpoint import MoWE, read_config, read_trained
 from mowe.config import AdapterConfig
 from mowe.errors import ConfigError
@@ -72,11 +72,11 @@ def checkpoint(tmp_path) -> Path:
     return tmp_path / "start"
 
 
-def told(model: MoWE, samples: np.ndarray) -> str:
-    """The language that a model hears in a sound at 16 kHz."""
-    recording = {
-        rate: torch.from_numpy(resample(samples, 16_000, rate)) for rate in model.sample_rates
-    }
+def told(model: MoWE, path: Path, samples: np.ndarray) -> str:
+    """The language that a model hears in a file made of these samples."""
+    soundfile.write(path, samples, 16_000)
+    sound = load_audio(path)
+    recording = {rate: torch.from_numpy(sound.at(rate)) for rate in model.sample_rates}
     with torch.no_grad():
         heard = model.listen(make_batch([recording]))
     assert heard.named is not None
@@ -102,10 +102,10 @@ def test_unheard_voices_are_told(tmp_path, manifest, checkpoint):
     model, fitted = labels.refit(checkpoint, manifest, tmp_path / "features", ["language"])
     assert fitted["language"].clips == 3 * CLIPS
     model.eval()
-    draw = np.random.default_rng(9)
-    assert told(model, tone(312.0, draw)) == "Dutch"
-    assert told(model, tone(917.0, draw)) == "Greek"
-    assert told(model, (0.1 * draw.standard_normal(8_000)).astype(np.float32)) == NONE
+    draw, path = np.random.default_rng(9), tmp_path / "unheard.wav"
+    assert told(model, path, tone(312.0, draw)) == "Dutch"
+    assert told(model, path, tone(917.0, draw)) == "Greek"
+    assert told(model, path, 0.1 * draw.standard_normal(8_000)) == NONE
 
 
 def test_sets_and_labels_that_are_not_there_are_refused(tmp_path, manifest, checkpoint, capsys):
