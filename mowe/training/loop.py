@@ -108,8 +108,7 @@ def _align_rooms(run: Run) -> list[tuple[nn.Module | None, float]]:
     """What an alignment trains, each with its peak rate; features that it needs are computed."""
     config, model = run.config, run.model
     if config.align_batch:
-        # Sounds without speech are few in a batch: computed when they are drawn.
-        _fill(run, run.groups[TRANSCRIBE], weak=False)
+        _fill(run, [*run.groups[TRANSCRIBE], *run.groups.get(SOUND, [])], weak=False)
     if not config.name_batch:
         return [(model.adapter, config.align_rate)]
     named = [one for task in config.name_tasks for one in run.groups[task]]

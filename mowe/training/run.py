@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, PartialState
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, parse_flag_from_env
 from safetensors.torch import load_file, save_file
 
 from mowe import weights
@@ -87,7 +87,7 @@ def build_run(config: TrainingConfig) -> Run:
     if free < _NEEDED_BYTES:
         raise ConfigError(f"{config.output} has {free / 1e9:.1f} GB free, needs at least 2 GB")
     accelerator = Accelerator(
-        mixed_precision=_precision(config.mixed_precision, PartialState().device.type),
+        mixed_precision=_precision(config.mixed_precision, _device()),
         gradient_accumulation_steps=config.accumulate,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
@@ -109,6 +109,12 @@ def build_run(config: TrainingConfig) -> Run:
     siblings = by_clip(drawn) if config.follow_ups else {}
     dev = _dev(config)
     return Run(config, accelerator, model, store, groups, siblings, dev, pieces, reports)
+
+
+def _device() -> str:
+    """The kind of device that accelerate will choose; its own state must not be made before it."""
+    cuda = torch.cuda.is_available() and not parse_flag_from_env("ACCELERATE_USE_CPU")
+    return "cuda" if cuda else "cpu"
 
 
 def _precision(asked: str, device: str) -> str:
