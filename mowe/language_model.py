@@ -275,9 +275,7 @@ class LanguageModel(nn.Module):
             "do_sample": temperature > 0,
             "pad_token_id": self.tokenizer.eos_token_id,
             "eos_token_id": self.tokenizer.eos_token_id,
-            "stopping_criteria": transformers.StoppingCriteriaList(
-                [_StopWhenSet(stop, ended), _StopLoops()]
-            ),
+            "stopping_criteria": transformers.StoppingCriteriaList([_Stop(stop, ended)]),
             "streamer": streamer,
             **sampling,
         }
@@ -290,23 +288,15 @@ def _pad(rows: Sequence[Tensor], value: int) -> Tensor:
     return F.pad(padded, (0, -padded.shape[1] % _LENGTH_STEP), value=value)
 
 
-class _StopWhenSet(transformers.StoppingCriteria):
-    """Ends generation once any of its events is set."""
+class _Stop(transformers.StoppingCriteria):
+    """Ends generation once any of its events is set, and replies that only repeat themselves."""
 
     def __init__(self, *events: threading.Event) -> None:
         self.events = events
 
     def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
-        return torch.full(
-            (len(input_ids),), any(one.is_set() for one in self.events), device=input_ids.device
-        )
-
-
-class _StopLoops(transformers.StoppingCriteria):
-    """Ends replies that say the same words again and again."""
-
-    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
-        rows = [is_looping(row[-_LONGEST_LOOP * _ROUNDS :].tolist()) for row in input_ids]
+        ended = any(one.is_set() for one in self.events)
+        rows = [ended or is_looping(row[-_LONGEST_LOOP * _ROUNDS :].tolist()) for row in input_ids]
         return torch.tensor(rows, device=input_ids.device)
 
 

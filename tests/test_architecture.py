@@ -49,7 +49,7 @@ HOMES = {
     "plotly": ("analysis",),
     "umap": ("analysis",),
     "captum": ("analysis",),
-    "sklearn": ("analysis", "mowe.evaluation", "mowe.statistics"),
+    "sklearn": ("analysis", "mowe.evaluation", "mowe.statistics", "mowe.training"),
     "nltk": ("mowe.evaluation",),
     "pyarrow": ("mowe.records", "analysis"),
 }
