@@ -226,6 +226,12 @@ def test_statistics_are_mean_and_deviation_of_the_real_frames():
     assert torch.allclose(found, torch.tensor([[2.0, 2.0, 1.0, 0.0], [5.0, 0.0, 0.0, 0.0]]))
 
 
+def test_statistics_of_still_frames_have_a_gradient():
+    frames = torch.ones(1, 4, 2, requires_grad=True)  # features of an encoder that did not run
+    frame_statistics(frames, torch.ones(1, 4, dtype=torch.bool)).sum().backward()
+    assert torch.allclose(frames.grad, torch.full((1, 4, 2), 0.25))  # of the mean alone
+
+
 def test_a_set_can_be_told_from_statistics_of_the_fused_frames():
     names = {"gender": ("man", "woman"), "language": ("Dutch", "Greek")}
     adapter = reader(names=names, statistics=("language",))

@@ -32,7 +32,8 @@ def frame_statistics(frames: Tensor, mask: Tensor) -> Tensor:
     frames = frames.float()
     mean = (frames * real).sum(dim=1) / count
     centred = (frames - mean.unsqueeze(1)) * real
-    return torch.cat([mean, (centred.square().sum(dim=1) / count).sqrt()], dim=1)
+    # A norm has a gradient where nothing deviates, a square root has not.
+    return torch.cat([mean, torch.linalg.vector_norm(centred, dim=1) / count.sqrt()], dim=1)
 
 
 class Namer(nn.Module):
