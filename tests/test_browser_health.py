@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 import time
 from pathlib import Path
 
@@ -151,9 +152,11 @@ def test_a_clip_is_compared_and_another_one_starts_afresh(visit, tmp_path):
 
 
 def test_stop_keeps_what_was_compared_so_far(visit, tiny, tmp_path, monkeypatch):
-    route, heard = tiny.route_all, []
+    route, heard, stopped = tiny.route_all, [], threading.Event()
 
     def slowly(recordings, **settings):
+        if len(heard) == 3:  # the clip and two changes: a busy page has time to show them
+            stopped.wait(20)
         time.sleep(0.5)
         heard.append(recordings)
         return route(recordings, **settings)
@@ -164,6 +167,7 @@ def test_stop_keeps_what_was_compared_so_far(visit, tiny, tmp_path, monkeypatch)
     page.locator("#compare").click()
     expect(verdict(page, "changes")).to_have_value(re.compile(f"^2 of {len(CHANGES)} changes"))
     page.locator("#stop-compare").click()
+    stopped.set()
     page.wait_for_timeout(1500)
     made = len(heard)
     page.wait_for_timeout(1000)
