@@ -86,6 +86,9 @@ class AdapterConfig:
     events: tuple[str, ...] = ()  # sounds it can name; none before training; `reading` only
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # other labels, by set
     statistics: tuple[str, ...] = ()  # sets told from mean and deviation of frames, not tokens
+    readings: int = 1  # likely texts the language model chooses among; 1 reads greedily
+    language_weight: float = 0.25  # of its log-probability beside the reader's, in that choice
+    word_bonus: float = 1.5  # nats for each word, in that choice: readers leave words out
 
     def __post_init__(self) -> None:
         _require(self.kind in ADAPTERS, f"adapter must be one of {ADAPTERS}, found {self.kind!r}")
@@ -99,6 +102,7 @@ class AdapterConfig:
         object.__setattr__(self, "statistics", tuple(self.statistics))
         unknown = [name for name in self.statistics if name not in sets]
         _require(not unknown, f"statistics names {unknown}, the sets are {list(sets)}")
+        _require(1 <= self.readings <= 64, f"readings must be 1 to 64, found {self.readings}")
         _require(
             1 <= self.frames_per_piece <= 8,
             f"frames_per_piece must be 1 to 8, found {self.frames_per_piece}",

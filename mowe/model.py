@@ -44,6 +44,7 @@ class Heard(NamedTuple):
     seconds: dict[str, float]  # wall time of `base_encoder`, `weak_encoders`, `adapter`
     reading: Reading | None = None  # what a reading adapter read
     named: Named | None = None  # what it named
+    read: tuple[tuple[int, ...], ...] = ()  # what it read, in the language model's tokens
 
     def audio_tokens(self) -> list[Tensor]:
         """The real tokens of each example, `(audio_tokens, llm_dim)`."""
@@ -143,7 +144,9 @@ class MoWEModel(nn.Module):
         """Give an adapter that reads the language model's embedding, and its spelling."""
         if isinstance(self.adapter, ReadingAdapter):
             language = self.language_model
-            self.adapter.attach(language.embedding, language.respell, language.spell)
+            self.adapter.attach(
+                language.embedding, language.respell, language.spell, language.judge
+            )
 
     def trained_state(self) -> dict[str, Tensor]:
         """What training changes: routers, projections, adapter and LoRA, by parameter name."""
@@ -230,7 +233,16 @@ class MoWEModel(nn.Module):
         audio: AudioTokens = self.adapter(fused, features.base.mask)
         pooled = pool_frames(features.base.frames, features.base.mask)
         routing = features.routing
-        return Heard(audio.tokens, audio.mask, routing, pooled, {}, audio.reading, audio.named)
+        return Heard(
+            audio.tokens,
+            audio.mask,
+            routing,
+            pooled,
+            {},
+            reading=audio.reading,
+            named=audio.named,
+            read=audio.read,
+        )
 
     def forward(
         self, heard: Heard, prompts: Sequence[Prompt], silent: Sequence[Prompt] = ()

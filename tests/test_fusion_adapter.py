@@ -1,5 +1,10 @@
 """Time alignment, concatenation and the adapters."""
 
+import collections
+import dataclasses
+import itertools
+import math
+
 import pytest
 import torch
 
@@ -13,6 +18,7 @@ from mowe.adapter import (
     token_mask,
 )
 from mowe.adapter.naming import frame_statistics
+from mowe.adapter.search import likely_readings
 from mowe.config import AdapterConfig
 from mowe.errors import ConfigError
 from mowe.fusion import Fusion, WeakFeatures, align_frames
@@ -157,6 +163,83 @@ def test_pieces_are_read_at_the_rate_that_is_set(frames_per_piece, expected):
     adapter = reader(frames_per_piece=frames_per_piece)
     reading = adapter.read(torch.randn(1, 50, 6), torch.ones(1, 50, dtype=torch.bool))
     assert reading.pieces.shape == (1, expected, 5)
+
+
+def test_several_alignments_of_a_text_can_beat_the_likeliest_single_one():
+    log = torch.tensor([[0.6, 0.4], [0.6, 0.4]]).log()  # blank, and the only piece
+    (first, said), (second, nothing) = likely_readings(log, 5)
+    assert (first, second) == ((0,), ())
+    assert math.exp(said) == pytest.approx(1 - 0.6 * 0.6)
+    assert math.exp(nothing) == pytest.approx(0.6 * 0.6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_search_agrees_with_every_alignment_added_up(seed):
+    torch.manual_seed(seed)
+    frames, pieces = 4, 2  # few enough that no prefix is dropped on the way
+    log = torch.randn(frames, 1 + pieces).log_softmax(dim=-1)
+    totals = collections.defaultdict(float)
+    for alignment in itertools.product(range(1 + pieces), repeat=frames):
+        joined = [one for one, _ in itertools.groupby(alignment) if one]
+        probability = math.exp(sum(log[t, one].item() for t, one in enumerate(alignment)))
+        totals[tuple(one - 1 for one in joined)] += probability
+    best = sorted(totals, key=totals.get, reverse=True)[:3]
+    found = likely_readings(log, 3)
+    assert [one.pieces for one in found] == best
+    for one in found:
+        assert math.exp(one.score) == pytest.approx(totals[one.pieces], rel=1e-5)
+
+
+def test_no_frames_read_as_nothing():
+    assert likely_readings(torch.zeros(0, 4), 3) == [((), 0.0)]
+
+
+def unsure(**changed):
+    """A reader that finds its second piece a little likelier than its first, all the time."""
+    adapter = reader(vocabulary=2, readings=2, language_weight=1.0, word_bonus=0.0, **changed)
+    adapter.gate.bias.data.fill_(-50.0)  # never blank
+    adapter.gate.weight.data.zero_()
+    adapter.reader.entry_norm.weight.data.zero_()
+    adapter.reader.entry_norm.bias.data.fill_(1.0)
+    adapter.piece.weight.data = torch.tensor([[0.0], [0.05]]).expand(2, 12)
+    return adapter
+
+
+def test_the_language_model_chooses_among_likely_readings():
+    adapter, asked = unsure(), []
+    table = torch.nn.Embedding(20, 10)
+
+    def judge(rows):
+        asked.append([list(row) for row in rows])
+        return [(-9.0, 1) if row == [3] else (-2.0, 1) for row in rows]
+
+    adapter.attach(table, list, lambda text: [len(text)], judge)
+    frames, mask = torch.randn(2, 5, 6), torch.ones(2, 5, dtype=torch.bool)  # one frame to read
+    mask[1] = False
+    heard = adapter(frames, mask)
+    assert asked == [[[3], [2]]]  # the pieces' ids, likeliest first; silence is not asked about
+    assert torch.equal(heard.tokens[0, -1], table.weight[2])
+    assert heard.mask[1].sum() == 1  # the opening alone
+    adapter.train()
+    assert torch.equal(adapter(frames, mask).tokens[0, -1], table.weight[3])
+    assert len(asked) == 1  # training reads greedily
+
+
+def test_each_word_counts_for_a_reading():
+    adapter = unsure()
+    adapter.config = dataclasses.replace(adapter.config, language_weight=0.0, word_bonus=1.0)
+    words = {3: 1, 2: 3}
+    adapter.attach(
+        torch.nn.Embedding(20, 10), list, lambda text: [len(text)],
+        lambda rows: [(-1.0, words[one]) for (one,) in rows],
+    )  # fmt: skip
+    reading = adapter.read(torch.randn(1, 5, 6), torch.ones(1, 5, dtype=torch.bool))
+    assert adapter._chosen(reading) == [[0]]
+
+
+def test_readings_out_of_range_are_refused():
+    with pytest.raises(ConfigError, match="readings must be 1 to 64, found 0"):
+        AdapterConfig(kind="reading", readings=0)
 
 
 def test_silence_adds_no_words():

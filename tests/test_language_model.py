@@ -11,8 +11,10 @@ from mowe.language_model import (
     IGNORED,
     LanguageModel,
     Message,
+    byte_tokenizer,
     is_looping,
 )
+from mowe.language_model.echo import Echo
 from mowe.presets import TINY_RANDOM
 
 CHAT = [
@@ -151,6 +153,21 @@ def test_closing_the_stream_ends_its_thread(language_model):
     assert not [one for one in threading.enumerate() if one.name == "mowe-decode"]
 
 
+def test_a_text_is_judged_as_a_sentence_of_its_own(language_model):
+    rows = [language_model.spell(text) for text in (" so i'm in", " so", " well then we go home")]
+    found = language_model.judge(rows)
+    assert [words for _, words in found] == [3, 1, 5]
+    begin = language_model.tokenizer.bos_token_id
+    ids = torch.tensor([[begin, *language_model.spell("So I'm in.")]])
+    with torch.no_grad():
+        log = language_model.model(ids).logits.log_softmax(dim=-1)
+    by_hand = log[0, :-1].gather(1, ids[0, 1:, None]).sum().item()
+    assert found[0][0] == pytest.approx(by_hand, abs=1e-3)
+    (alone,) = language_model.judge(rows[1:2])
+    assert alone[0] == pytest.approx(found[1][0], abs=1e-3)  # whatever it is judged beside
+    assert language_model.judge([]) == []
+
+
 def test_a_loop_is_three_rounds_and_twelve_tokens_at_least():
     verse = [4, 7, 1, 9, 2]
     assert is_looping([3, *verse * 3])
@@ -187,3 +204,50 @@ def test_folding_lora_keeps_the_output():
     before = language_model.log_likelihoods([prompt], [audio])
     language_model.fold()
     assert torch.allclose(before, language_model.log_likelihoods([prompt], [audio]), atol=1e-2)
+
+
+def echo(text: str, bonus: float = 2.0) -> Echo:
+    return Echo(byte_tokenizer(), text, bonus)
+
+
+def after(said: str, text: str) -> set[str]:
+    """What is preferred after a reply, letter by letter; the end is `<|im_end|>`."""
+    tokenizer = byte_tokenizer()
+    ids = tokenizer.encode(said, add_special_tokens=False)
+    return {tokenizer.decode([one]) for one in echo(text).next_tokens(ids)}
+
+
+@pytest.mark.parametrize(
+    ("said", "preferred"),
+    [
+        ("", {"n", "N", " "}),  # the first word, in either case
+        ("N", {"o"}),
+        ("No", {" "}),
+        ("No ", {"m", "M"}),
+        ("No ma", {"n"}),
+        ("No man is an", {" "}),
+        ("No man is an island", {".", "?", "!", "<|im_end|>"}),
+        ("No woman is", {" "}),  # a word of its own is passed over
+    ],
+)
+def test_a_transcript_prefers_what_was_read(said, preferred):
+    found = after(said, "no man is an island")
+    assert found == preferred
+
+
+def test_what_was_read_gets_a_bonus_and_nothing_else_changes():
+    follow, scores = echo("ab"), torch.zeros(1, 300)
+    begun = torch.tensor([byte_tokenizer().encode("a", add_special_tokens=False)])
+    raised = follow(begun, scores)
+    (place,) = raised[0].nonzero().flatten().tolist()
+    assert (byte_tokenizer().decode([place]), raised[0, place].item()) == ("b", 2.0)
+    assert torch.equal(scores, torch.zeros(1, 300))
+    assert echo("")(begun, scores) is scores
+
+
+def test_a_reply_follows_what_was_read(language_model):
+    # A random model has no wish of its own: the reading decides.
+    prompt = language_model.prompt(CHAT[:1], [3], reply=True)
+    audio = torch.randn(3, language_model.dim)
+    reply = language_model.stream(prompt, audio, max_new_tokens=40, read="we go")
+    assert "".join(reply).lower().strip(" .?!") == "we go"

@@ -36,7 +36,7 @@ from mowe.training.align import (
     spoken_form,
 )
 from mowe.training.config import TrainingConfig, config_to_json, read_training_config
-from mowe.training.features import Sound
+from mowe.training.features import FeatureStore, Sound
 from mowe.training.loop import train
 from mowe.training.manifest import Example, read_manifest
 from mowe.training.run import build_run
@@ -325,6 +325,28 @@ def test_training_hears_augmented_versions_and_dev_never_does(corpus):
     store = build_run(config).store
     assert not torch.equal(store.base(examples).frames, store.base(examples, [1]).frames)
     assert torch.equal(store.base(examples, [1]).frames, store.base(examples, [1]).frames)
+
+
+def test_only_clips_that_will_be_drawn_are_computed_ahead(corpus, monkeypatch):
+    config = settings(corpus, align_steps=0, steps=2, batch=2, dense_steps=0, dev_every=0)
+    really_compute, ahead, computed = FeatureStore._compute, [], []
+
+    def note(store, kind, sounds):
+        computed.extend((kind, sound.example.clip, sound.version) for sound in sounds)
+        really_compute(store, kind, sounds)
+
+    def begin(*arguments):
+        ahead.append(len(computed))
+        return mixture_step(*arguments)
+
+    mixture_step = loop._mixture_step
+    monkeypatch.setattr(FeatureStore, "_compute", note)
+    monkeypatch.setattr(loop, "_mixture_step", begin)
+    train(config)
+    clips = sum(len(group) for group in build_run(config).groups.values())
+    assert 0 < ahead[0] <= 4 < clips * config.versions
+    assert {kind for kind, *_ in computed[: ahead[0]]} == {"base"}
+    assert "base" not in {kind for kind, *_ in computed[ahead[0] :]}  # nothing was missing
 
 
 def test_further_questions_about_a_clip_become_turns():

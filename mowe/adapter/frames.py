@@ -49,6 +49,7 @@ class AudioTokens(NamedTuple):
     mask: Tensor  # (batch, audio_tokens) bool, True = real
     reading: Reading | None = None  # of adapters that read
     named: Named | None = None  # of adapters that name
+    read: tuple[tuple[int, ...], ...] = ()  # each example's text in the language model's tokens
 
 
 def token_mask(mask: Tensor, frames_per_token: int) -> Tensor:

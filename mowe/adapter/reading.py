@@ -15,13 +15,16 @@ from torch.nn import functional as F
 
 from mowe.adapter.frames import AudioTokens, ConvAdapter, Named, Reading, token_mask
 from mowe.adapter.naming import Namer, Spell, frame_statistics
+from mowe.adapter.search import Candidate, likely_readings
 from mowe.config import AdapterConfig
 
 Respell = Callable[[Sequence[int]], list[int]]  # tokens to the tokens of the text they spell
+Judge = Callable[[Sequence[Sequence[int]]], list[tuple[float, int]]]  # see LanguageModel.judge
 
 _KERNEL = 15  # frames a block's convolution sees
 _HEADS = 8
 _ATTENDING = 1  # last blocks that also attend; Whisper's frames know the whole clip already
+_OPEN = 4.0  # nats; texts this much less likely than the likeliest are out of the question
 _INNER = 2  # width of a block's feed-forward layer, in widths of the block
 
 
@@ -135,18 +138,29 @@ class ReadingAdapter(nn.Module):
         self.register_buffer("text_length", torch.ones(()), persistent=False)
         self.piece_ids: Tensor
         self.text_length: Tensor
+        self.config = config
         self._text: tuple[nn.Embedding, Respell] | None = None  # a tuple is no submodule
+        self._judge: Judge | None = None
 
     @torch.no_grad()
-    def attach(self, embedding: nn.Embedding, respell: Respell, spell: Spell) -> None:
-        """Take the language model's input embedding and its way to spell.
+    def attach(
+        self,
+        embedding: nn.Embedding,
+        respell: Respell,
+        spell: Spell,
+        judge: Judge | None = None,
+    ) -> None:
+        """Take the language model's input embedding, its way to spell, and its judgement.
 
         Args:
             embedding: `(vocabulary, llm_dim)`.
             respell: From `piece_ids` in the order they are read to ids of the same text.
             spell: From a text to ids.
+            judge: From the `piece_ids` of several texts to the log-probability and the number of
+                words of each; needed where the config asks for more than one reading.
         """
         self._text = (embedding, respell)
+        self._judge = judge
         self.namer.attach(embedding, spell)
         rows = embedding.weight[self.piece_ids.long().to(embedding.weight.device)].float()
         if len(rows):
@@ -211,23 +225,48 @@ class ReadingAdapter(nn.Module):
             torch.cat([sounds.mask, torch.ones_like(sounds.mask[:, :1]), words.mask], dim=1),
             reading,
             named,
+            words.read,
         )
 
     @torch.no_grad()
     def _words(self, reading: Reading) -> AudioTokens:
-        """The greedy reading in the language model's tokens; the choice has no gradient."""
+        """What is read, in the language model's tokens; the choice has no gradient."""
         assert self._text is not None, "attach() comes before the first forward"
         embedding, respell = self._text
-        best, said = reading.best()
         device = embedding.weight.device
-        rows = []
-        for row, kept in zip(best, said, strict=True):
-            ids = respell(self.piece_ids[row[kept]].tolist())
-            rows.append(embedding(torch.tensor(ids, dtype=torch.long, device=device)).float())
+        read = [respell(self.piece_ids[pieces].tolist()) for pieces in self._chosen(reading)]
+        rows = [
+            embedding(torch.tensor(ids, dtype=torch.long, device=device)).float() for ids in read
+        ]
         tokens = nn.utils.rnn.pad_sequence(rows, batch_first=True)
         place = torch.arange(tokens.shape[1], device=tokens.device)
         counts = torch.tensor([len(row) for row in rows], device=tokens.device)
-        return AudioTokens(tokens, place < counts.unsqueeze(1))
+        return AudioTokens(tokens, place < counts.unsqueeze(1), read=tuple(map(tuple, read)))
+
+    def _chosen(self, reading: Reading) -> list[list[int]]:
+        """The pieces that are handed over: greedy while training, else the best of several texts.
+
+        A language model's opinion costs many steps of training, and errs where there is none: what
+        the reader takes for silence stays silence (decision 0016).
+        """
+        if self.config.readings == 1 or self.training or self._judge is None:
+            best, said = reading.best()
+            return [row[kept].tolist() for row, kept in zip(best, said, strict=True)]
+        rows = zip(reading.log_probabilities(), reading.mask, strict=True)
+        found = [likely_readings(row[real], self.config.readings) for row, real in rows]
+        return [self._preferred(texts, self._judge) for texts in found]
+
+    def _preferred(self, texts: Sequence[Candidate], judge: Judge) -> list[int]:
+        """The pieces of the text that reader and language model together find likeliest."""
+        texts = [text for text in texts if text.score > texts[0].score - _OPEN]
+        if len(texts) == 1 or not texts[0].pieces:
+            return list(texts[0].pieces)
+        judged = judge([self.piece_ids[list(text.pieces)].tolist() for text in texts])
+        scores = [
+            text.score + self.config.language_weight * likelihood + self.config.word_bonus * words
+            for text, (likelihood, words) in zip(texts, judged, strict=True)
+        ]
+        return list(texts[scores.index(max(scores))].pieces)
 
 
 def ignore_columns(adapter: ReadingAdapter, first: int) -> None:

@@ -260,9 +260,14 @@ class Assistant:
                         tokens=heard.audio_tokens()[0],
                         routing=self._window_routing(number, start, end, heard),
                         pooled=heard.pooled[0].cpu().numpy(),
+                        read=self._read(heard),
                     )
                 )
         return windows
+
+    def _read(self, heard: Heard) -> str:
+        ids = list(heard.read[0]) if heard.read else []
+        return self.model.language_model.tokenizer.decode(ids)
 
     def _hear(self, recording: Recording, control: RoutingControl | None) -> Heard:
         rates = self.model.sample_rates
@@ -282,7 +287,9 @@ class Assistant:
 
     def _decode(self, prompt: Asked, sampling: Sampling, stop: threading.Event) -> Iterator[str]:
         built, audio = self._built(prompt, sampling.max_new_tokens)
-        return self.model.language_model.stream(built, audio, stop=stop, **asdict(sampling))
+        return self.model.language_model.stream(
+            built, audio, stop=stop, read=prompt.read, **asdict(sampling)
+        )
 
     def _built(self, prompt: Asked, reply_tokens: int) -> tuple[Prompt, torch.Tensor]:
         """The prompt in tokens, up to where the reply begins, and its audio tokens."""

@@ -25,6 +25,7 @@ class Window:
     tokens: torch.Tensor  # (audio_tokens, llm_dim)
     routing: WindowRouting
     pooled: np.ndarray  # (base_dim,)
+    read: str = ""  # in lower case without punctuation, by adapters that read
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Asked:
     heading: str  # before the reply; a time range where windows are answered apart
     messages: list[Message]
     audio: list[torch.Tensor]  # one (audio_tokens, llm_dim) per mark
+    read: str = ""  # what the reply keeps to, where a transcript is asked for (decision 0017)
 
 
 def asked_prompts(
@@ -57,7 +59,10 @@ def asked_prompts(
         return [Asked("", _messages(conversation), _by_recording(windows))], TOGETHER
     # Windows of the last recording, each alone: no window hears another, none is left out.
     asked = [Message("user", AUDIO_MARK + question)]
-    prompts = [Asked(_heading(one, transcript), asked, [one.tokens]) for one in fresh]
+    prompts = [
+        Asked(_heading(one, transcript), asked, [one.tokens], one.read if transcript else "")
+        for one in fresh
+    ]
     return prompts, TOGETHER if len(fresh) == 1 else APART
 
 

@@ -108,11 +108,14 @@ def _align_rooms(run: Run) -> list[tuple[nn.Module | None, float]]:
     """What an alignment trains, each with its peak rate; features that it needs are computed."""
     config, model = run.config, run.model
     if config.align_batch:
-        _fill(run, [*run.groups[TRANSCRIBE], *run.groups.get(SOUND, [])], weak=False)
+        read = [*run.groups[TRANSCRIBE], *run.groups.get(SOUND, [])]
+        _fill(run, _all_versions(config, read), weak=False)
     if not config.name_batch:
         return [(model.adapter, config.align_rate)]
     named = [one for task in config.name_tasks for one in run.groups[task]]
-    _fill(run, named, weak=False)  # what the routers choose is computed when it is chosen
+    _fill(
+        run, _all_versions(config, named), weak=False
+    )  # what the routers choose is computed when it is chosen
     return [
         (model.adapter, config.align_rate),
         (model.fusion, config.align_rate),
@@ -163,9 +166,8 @@ def _index(run: Run, micro_step: int) -> int:
     return micro_step * run.accelerator.num_processes + run.accelerator.process_index
 
 
-def _fill(run: Run, examples: Sequence[Example], *, weak: bool) -> None:
+def _fill(run: Run, sounds: Sequence[Sound], *, weak: bool) -> None:
     """Compute missing features, each process its share."""
-    sounds = _all_versions(run.config, examples)
     run.store.fill(
         sounds[run.accelerator.process_index :: run.accelerator.num_processes], weak=weak
     )
@@ -176,12 +178,8 @@ def mix(run: Run, progress: Progress) -> None:
     """The paper's stage: next-token loss on the assistant's words plus the routing loss."""
     config, model = run.config, run.model
     tasks = limited(run.groups, config.examples_per_task, config.seed)
-    seen = [
-        one for task, group in tasks.items() if config.task_weights.get(task, 1) for one in group
-    ]
     dense_steps = 0 if config.align_steps and config.name_batch else config.dense_steps
-    # Past the dense steps few encoders are chosen: what those need is computed when it is needed.
-    _fill(run, [*seen, *run.dev], weak=progress.step < dense_steps)
+    _fill_mixture(run, tasks, range(progress.step, config.steps), dense_steps)
     lora = [one for name, one in model.named_parameters() if ".lora_" in name]
     rooms = [(model.fusion, config.rate), (model.adapter, config.rate)]
     rooms += [(model.router, config.router_rate)] if model.router is not None else []
@@ -212,6 +210,38 @@ def mix(run: Run, progress: Progress) -> None:
     save_progress(run, optimizer, Progress("mixture", config.steps))
 
 
+def _fill_mixture(
+    run: Run, tasks: dict[str, list[Example]], steps: range, dense_steps: int
+) -> None:
+    """Compute the features of the clips that these steps will draw, and of no others.
+
+    Past the dense steps few encoders are chosen: what those need is computed when it is needed.
+    """
+    config, each = run.config, run.config.accumulate * run.accelerator.num_processes
+    sounds: list[list[Sound]] = []
+    for index in range(steps.start * each, steps.stop * each):
+        batch = [one for one in _mixed(run, tasks, index) if one.audio is not None]
+        sounds.append(
+            [Sound(*pair) for pair in zip(batch, _versions(config, batch, index), strict=True)]
+        )
+    dense = sounds[: max(dense_steps - steps.start, 0) * each]
+    dev = _all_versions(config, run.dev) if config.dev_every else []
+    _fill(run, [*dev, *(sound for batch in sounds for sound in batch)], weak=False)
+    if dense:
+        _fill(run, [sound for batch in dense for sound in batch], weak=True)
+
+
+def _mixed(run: Run, tasks: dict[str, list[Example]], index: int) -> list[Example]:
+    """Batch `index` of the mixture stage, of all processes' batches."""
+    config = run.config
+
+    def follow(example: Example, draw: random.Random) -> Example:
+        return with_follow_ups(example, run.siblings, config.follow_ups, draw)
+
+    weights, bucket = config.task_weights, config.bucket
+    return mixed_batch(tasks, weights, config.batch, config.seed, index, bucket, follow)
+
+
 def _mixture_step(
     run: Run,
     module: nn.Module,
@@ -220,12 +250,7 @@ def _mixture_step(
     control: RoutingControl | None,
 ) -> StepLoss:
     config, accelerator, index = run.config, run.accelerator, _index(run, micro_step)
-    weights = config.task_weights
-
-    def follow(example: Example, draw: random.Random) -> Example:
-        return with_follow_ups(example, run.siblings, config.follow_ups, draw)
-
-    drawn = mixed_batch(tasks, weights, config.batch, config.seed, index, config.bucket, follow)
+    drawn = _mixed(run, tasks, index)
     batch = [example for example in drawn if example.audio is not None]
     silent = [example for example in drawn if example.audio is None]
     _training(run.model)

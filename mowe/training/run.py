@@ -170,8 +170,13 @@ def _mixture(
 
 
 def _started(start: Path, mixture: MoWEConfig) -> MoWEConfig:
-    """The mixture of the checkpoint that a run starts from, with what it learnt to tell apart."""
-    found = read_config(start)
+    """The mixture of the checkpoint that a run starts from, with what it learnt to tell apart.
+
+    How it chooses among readings is no part of what was learnt: the run's own preset says it.
+    """
+    found, chooses = read_config(start), ("readings", "language_weight", "word_bonus")
+    asked = {name: getattr(mixture.adapter, name) for name in chooses}
+    found = replace(found, adapter=replace(found.adapter, **asked))
     fresh = replace(found.adapter, vocabulary_size=0, events=(), names={}, statistics=())
     if replace(found, adapter=fresh) != mixture:
         raise ConfigError(f"{start} holds another mixture ({found.preset!r}) than this run's")

@@ -1,9 +1,6 @@
-"""The causal language model: prompts with audio tokens in, loss or a text stream out.
+"""A causal language model of transformers with LoRA, and the prompts it reads."""
 
-The door is narrow on purpose (prompt and audio tokens in, text pieces out), so that another decoder
-can stand behind it. The only home of peft.
-"""
-
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,24 +10,21 @@ from typing import Any, NamedTuple
 import peft
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mowe.config import LanguageModelConfig
 from mowe.errors import ConfigError, WeightsError
+from mowe.language_model.decoding import Stop, decoded
+from mowe.language_model.echo import Echo
+from mowe.language_model.tokenizer import load_tokenizer
 
 AUDIO_ID = -1  # stands for one audio token in a prompt; never a row of the embedding
 IGNORED = -100  # label of a position that is not learned, as everywhere in transformers
 _LENGTH_STEP = 32  # tokens; few different shapes spare the CPU kernels a rebuild at every step
-_ROUNDS, _SHORTEST_LOOPED, _LONGEST_LOOP = 3, 12, 16  # rounds, tokens in all, tokens of a round
+_JUDGED_STEP, _JUDGED_TOGETHER = 8, 16  # tokens, and texts at once: most are a few words long
 AUDIO_MARK = "\ue000"  # private-use character: where a recording goes in a message
 AUDIO_START, AUDIO_END = "<speech>", "</speech>\n"  # as in the authors' published prompt
-CHAT_TEMPLATE = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content']"
-    " + '<|im_end|>' + '\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
 
 
 @dataclass(frozen=True)
@@ -214,19 +208,48 @@ class LanguageModel(nn.Module):
 
     def log_likelihoods(self, prompts: Sequence[Prompt], audio: Sequence[Tensor]) -> Tensor:
         """Sum of the log-probabilities of each example's assistant words, in nats, `(batch,)`."""
-        hidden, labels = self._label_states(prompts, audio)
+        return self._log_likelihoods(prompts, audio, _LENGTH_STEP)
+
+    def _log_likelihoods(
+        self, prompts: Sequence[Prompt], audio: Sequence[Tensor], step: int
+    ) -> Tensor:
+        hidden, labels = self._label_states(prompts, audio, step)
         logits = self.model.get_output_embeddings()(hidden)
         scores = -F.cross_entropy(logits.float(), labels, reduction="none")
         counts = [int((prompt.labels[1:] != IGNORED).sum()) for prompt in prompts]
         return torch.stack([part.sum() for part in scores.split(counts)])
 
+    @torch.no_grad()
+    def judge(self, rows: Sequence[Sequence[int]]) -> list[tuple[float, int]]:
+        """How likely some texts are as sentences of their own, without any recording.
+
+        Args:
+            rows: Ids that spell each text in lower case without punctuation, as a reader does.
+
+        Returns:
+            Log-probability in nats, and number of words, of each.
+        """
+        texts = [self.tokenizer.decode(list(ids)).strip() for ids in rows]
+        prompts = []
+        for text in texts:
+            written = re.sub(r"\bi\b", "I", text)
+            sentence = self.spell(f"{written[:1].upper()}{written[1:]}.")
+            ids = torch.tensor([self.tokenizer.bos_token_id, *sentence])
+            prompts.append(Prompt(ids, ids.index_fill(0, torch.tensor([0]), IGNORED)))
+        unheard = [self.embedding.weight.new_zeros(0, self.dim)]
+        scores: list[float] = []
+        for start in range(0, len(prompts), _JUDGED_TOGETHER):
+            together = prompts[start : start + _JUDGED_TOGETHER]
+            scores += self._log_likelihoods(together, unheard, _JUDGED_STEP).tolist()
+        return [(score, len(text.split())) for score, text in zip(scores, texts, strict=True)]
+
     def _label_states(
-        self, prompts: Sequence[Prompt], audio: Sequence[Tensor]
+        self, prompts: Sequence[Prompt], audio: Sequence[Tensor], step: int = _LENGTH_STEP
     ) -> tuple[Tensor, Tensor]:
         device = self.embedding.weight.device
-        ids = _pad([prompt.ids for prompt in prompts], 0).to(device)
-        labels = _pad([prompt.labels for prompt in prompts], IGNORED).to(device)
-        real = _pad([torch.ones_like(prompt.ids) for prompt in prompts], 0).to(device)
+        ids = _pad([prompt.ids for prompt in prompts], 0, step).to(device)
+        labels = _pad([prompt.labels for prompt in prompts], IGNORED, step).to(device)
+        real = _pad([torch.ones_like(prompt.ids) for prompt in prompts], 0, step).to(device)
         states = self.states(self.embed(ids, torch.cat(list(audio)).to(device)), real)
         learned = labels[:, 1:] != IGNORED
         return states[:, :-1][learned], labels[:, 1:][learned]
@@ -247,6 +270,7 @@ class LanguageModel(nn.Module):
         top_p: float = 1.0,
         seed: int = 0,
         stop: threading.Event | None = None,
+        read: str = "",
     ) -> Iterator[str]:
         """Generate the reply piece by piece.
 
@@ -261,6 +285,7 @@ class LanguageModel(nn.Module):
             top_p: Probability mass sampled from, in (0, 1].
             seed: Seed of the sampling.
             stop: Set it to end early.
+            read: What a transcript keeps to, as it was read in the audio; see `Echo`.
         """
         embedded = self.embed(prompt.ids.to(self.embedding.weight.device)[None], audio)
         stop, ended = stop or threading.Event(), threading.Event()
@@ -275,73 +300,18 @@ class LanguageModel(nn.Module):
             "do_sample": temperature > 0,
             "pad_token_id": self.tokenizer.eos_token_id,
             "eos_token_id": self.tokenizer.eos_token_id,
-            "stopping_criteria": transformers.StoppingCriteriaList([_Stop(stop, ended)]),
+            "stopping_criteria": transformers.StoppingCriteriaList([Stop(stop, ended)]),
+            "logits_processor": transformers.LogitsProcessorList([Echo(self.tokenizer, read)]),
             "streamer": streamer,
             **sampling,
         }
-        yield from _run(self.model, settings, streamer, ended, seed)
+        yield from decoded(self.model, settings, streamer, ended, seed)
 
 
-def _pad(rows: Sequence[Tensor], value: int) -> Tensor:
-    """Rows `(tokens,)` as one batch, right-padded to a multiple of `_LENGTH_STEP`."""
+def _pad(rows: Sequence[Tensor], value: int, step: int) -> Tensor:
+    """Rows `(tokens,)` as one batch, right-padded to a multiple of `step`."""
     padded = nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=value)
-    return F.pad(padded, (0, -padded.shape[1] % _LENGTH_STEP), value=value)
-
-
-class _Stop(transformers.StoppingCriteria):
-    """Ends generation once any of its events is set, and replies that only repeat themselves."""
-
-    def __init__(self, *events: threading.Event) -> None:
-        self.events = events
-
-    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
-        ended = any(one.is_set() for one in self.events)
-        rows = [ended or is_looping(row[-_LONGEST_LOOP * _ROUNDS :].tolist()) for row in input_ids]
-        return torch.tensor(rows, device=input_ids.device)
-
-
-def is_looping(ids: list[int]) -> bool:
-    """Whether a text ends in the same tokens three times or more, twelve tokens long together.
-
-    A small model that is lost in a greedy reply never leaves such a loop; a person who says
-    "no, no, no" is shorter. Loops of more than sixteen tokens are not looked for.
-    """
-    for size in range(1, min(_LONGEST_LOOP, len(ids) // _ROUNDS) + 1):
-        rounds = max(_ROUNDS, -(-_SHORTEST_LOOPED // size))
-        tail = ids[-size * rounds :]
-        if len(tail) == size * rounds and tail == tail[:size] * rounds:
-            return True
-    return False
-
-
-def _run(
-    model: Any,
-    settings: dict[str, Any],
-    streamer: transformers.TextIteratorStreamer,
-    ended: threading.Event,
-    seed: int,
-) -> Iterator[str]:
-    """Decode in a thread, pass on its text and its failure, and end it when nobody listens."""
-    failure: list[BaseException] = []
-
-    def decode() -> None:
-        try:
-            with torch.inference_mode():
-                torch.manual_seed(seed)
-                model.generate(**settings)
-        except Exception as error:  # passed on below: the reader's thread must see it
-            failure.append(error)
-            streamer.end()
-
-    thread = threading.Thread(target=decode, name="mowe-decode", daemon=True)
-    thread.start()
-    try:
-        yield from (piece for piece in streamer if piece)
-    finally:
-        ended.set()
-        thread.join()
-    if failure:
-        raise failure[0]
+    return F.pad(padded, (0, -padded.shape[1] % step), value=value)
 
 
 def _lora(config: LanguageModelConfig) -> peft.LoraConfig:
@@ -373,25 +343,3 @@ def _load_model(config: LanguageModelConfig, folder: Path | None, vocabulary: in
     if wrong:
         raise WeightsError(f"the language model in {folder.name} does not fit its config: {wrong}")
     return model
-
-
-def load_tokenizer(folder: Path | None) -> Any:
-    """The tokenizer in a hub-layout folder, or the byte tokenizer of random models."""
-    if folder is not None:
-        return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return byte_tokenizer()
-
-
-def byte_tokenizer() -> transformers.PreTrainedTokenizerFast:
-    """A tokenizer of single bytes, for random models: needs no file and loses no text."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokenizer = Tokenizer(models.BPE(vocab={sign: i for i, sign in enumerate(alphabet)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>"])
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<|im_start|>",
-        eos_token="<|im_end|>",
-        chat_template=CHAT_TEMPLATE,
-    )
