@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 
 from mowe.assistant import (
     APART,
@@ -14,11 +15,14 @@ from mowe.assistant import (
     Assistant,
     Sampling,
     Turn,
+    WindowRouting,
     load_assistant,
 )
+from mowe.assistant.prompts import Window, asked_prompts
 from mowe.audio import Recording, load_audio
 from mowe.errors import QuestionError
 from mowe.routing import RoutingControl
+from mowe.training.corpus.wording import TRANSCRIBE
 
 SHORT = Sampling(max_new_tokens=4)
 LONG = Sampling(max_new_tokens=900, temperature=1.5)  # a random model loops where it is greedy
@@ -163,3 +167,64 @@ def test_the_answer_is_plain_json_with_its_timings(assistant):
     assert keys <= plain.keys()
     assert {"encoders", "prefill", "first_token", "total"} <= plain["timings"].keys()
     assert plain["windows"][0]["chosen"] == list(answer.windows[0].chosen)
+
+
+TRANSCRIPTS = (
+    *TRANSCRIBE,
+    "transcribe",
+    "Please, transcribe this.",
+    "What are they saying?",
+    "What is said in this clip?",
+    "Transcribe the audio word for word, please.",
+)
+OTHERS = (
+    "How does the speaker feel? Do not transcribe.",
+    "Transcribe this and translate it into German.",
+    "How many words would a transcript have?",
+    "What does the speaker say about the weather?",
+    "Is the speaker a dictator?",
+    "What is the first word that is said?",
+)
+
+
+@pytest.mark.parametrize("question", TRANSCRIPTS + OTHERS)
+@pytest.mark.parametrize("room", [1500, 1])  # windows together, and apart
+def test_only_a_transcript_keeps_to_what_was_read(question, room):
+    routing = WindowRouting(0, 0.0, 30.0, {}, {}, (), entropy=0.0, margin=0.0)
+    windows = [
+        Window(0, 0.0, 30.0, False, torch.zeros(4, 8), routing, np.zeros(2), read)
+        for read in ("a b", "c d")
+    ]
+    prompts, _ = asked_prompts([Turn("user", question, (sound(2),))], windows, room)
+    expected = "a b c d" if question in TRANSCRIPTS else ""
+    assert " ".join(one.read for one in prompts).strip() == expected
+
+
+def test_what_the_adapter_read_reaches_the_decoder(assistant, monkeypatch):
+    spoken = tuple(assistant.model.language_model.spell("so it is"))
+    kept = []
+    listen, stream = assistant.model.listen, assistant.model.language_model.stream
+
+    def decode(*arguments, **settings):
+        kept.append(settings["read"])
+        return stream(*arguments, **settings)
+
+    monkeypatch.setattr(
+        assistant.model, "listen", lambda *given: listen(*given)._replace(read=(spoken,))
+    )
+    monkeypatch.setattr(assistant.model.language_model, "stream", decode)
+    for question in ("What is being said?", "What is it?"):
+        assistant.ask([sound(2)], question, sampling=SHORT)
+    assert kept == ["so it is", ""]
+
+
+def test_a_stop_ends_the_listening_at_the_end_of_a_window(assistant, monkeypatch):
+    stop, listen = threading.Event(), assistant.model.listen
+
+    def listen_once(*given):
+        stop.set()
+        return listen(*given)
+
+    monkeypatch.setattr(assistant.model, "listen", listen_once)
+    *_, answer = assistant.stream([Turn("user", "What is it?", (sound(95),))], stop=stop)
+    assert len(answer.windows) == 1

@@ -221,13 +221,14 @@ def after(said: str, text: str) -> set[str]:
     ("said", "preferred"),
     [
         ("", {"n", "N", " "}),  # the first word, in either case
-        ("N", {"o"}),
+        ("N", {"o", "O"}),
         ("No", {" "}),
         ("No ", {"m", "M"}),
         ("No ma", {"n"}),
         ("No man is an", {" "}),
         ("No man is an island", {".", "?", "!", "<|im_end|>"}),
         ("No woman is", {" "}),  # a word of its own is passed over
+        ("Yes", {" "}),  # a word begins with its space
     ],
 )
 def test_a_transcript_prefers_what_was_read(said, preferred):
@@ -241,6 +242,9 @@ def test_what_was_read_gets_a_bonus_and_nothing_else_changes():
     raised = follow(begun, scores)
     (place,) = raised[0].nonzero().flatten().tolist()
     assert (byte_tokenizer().decode([place]), raised[0, place].item()) == ("b", 2.0)
+    shouted = torch.tensor([byte_tokenizer().encode("A", add_special_tokens=False)])
+    raised = follow(shouted, scores)[0].nonzero().flatten().tolist()
+    assert {byte_tokenizer().decode([one]) for one in raised} == {"b", "B"}
     assert torch.equal(scores, torch.zeros(1, 300))
     assert echo("")(begun, scores) is scores
 

@@ -97,8 +97,9 @@ class Assistant:
     ) -> Iterator[Answer]:
         """Answer the last turn; every item holds the text so far, the last one is `finished`.
 
-        The first item comes with the routing and no text, as soon as the encoders ran. Closing the
-        iterator or setting `stop` ends the decoding within one token.
+        The first item comes with the routing and no text, as soon as the recordings were heard.
+        Closing the iterator or setting `stop` ends the decoding within one token, and the listening
+        at the end of a window.
 
         Args:
             conversation: Turns, oldest first; the last one is the user's.
@@ -114,7 +115,7 @@ class Assistant:
         question = self._question(conversation)
         sampling, stop = sampling or Sampling(), stop or threading.Event()
         watch = Stopwatch()
-        windows = self._listen(conversation, control)
+        windows = self._listen(conversation, control, stop)
         watch.lap("encoders")
         prompts, mode = asked_prompts(conversation, windows, self.max_audio_tokens)
         seconds = self.window_seconds
@@ -202,7 +203,8 @@ class Assistant:
     ) -> float:
         """Log-probability that the reply to `ask` begins with these words, in nats.
 
-        The token that would end the reply is not counted. For a greedy answer under the same
+        That a transcript keeps to what was read (decision 0017) is left out of it, and so is the
+        token that would end the reply. For any other greedy answer under the same
         `control` this is the sum of the log-probabilities of its tokens, spelled canonically.
 
         Raises:
@@ -244,12 +246,19 @@ class Assistant:
         return question
 
     @torch.inference_mode()
-    def _listen(self, conversation: Sequence[Turn], control: RoutingControl | None) -> list[Window]:
+    def _listen(
+        self,
+        conversation: Sequence[Turn],
+        control: RoutingControl | None,
+        stop: threading.Event | None = None,
+    ) -> list[Window]:
         recordings = [one for turn in conversation for one in turn.recordings]
-        windows = []
+        windows: list[Window] = []
         for number, recording in enumerate(recordings):
             spans = recording.windows(self.window_seconds)
             for start, end in spans:
+                if windows and stop is not None and stop.is_set():
+                    return windows
                 heard = self._hear(recording.window(start, end), control)
                 windows.append(
                     Window(

@@ -26,9 +26,8 @@ class Echo(transformers.LogitsProcessor):
         """Follow `text`, words in lower case without punctuation; an empty one prefers nothing."""
         self.tokenizer, self.bonus = tokenizer, bonus
         self.words = _words(text)
-        self.spelt = [
-            self._spellings(word, first=not place) for place, word in enumerate(self.words)
-        ]
+        self.spelt = [self._spellings(" ", word) for word in self.words]
+        self.opening = self._spellings("", self.words[0]) if self.words else []
         ends = [tokenizer.encode(sign, add_special_tokens=False)[:1] for sign in _ENDS]
         self.ends = [[tokenizer.eos_token_id], *ends]
 
@@ -47,7 +46,7 @@ class Echo(transformers.LogitsProcessor):
         within = self._continued(list(ids), said)
         if within:
             return sorted(within)
-        found = set()
+        found = set() if ids else {spelling[0] for spelling in self.opening}
         for place in self._places(said):
             spellings = self.spelt[place] if place < len(self.words) else self.ends
             found |= {one[0] for one in spellings}
@@ -66,7 +65,11 @@ class Echo(transformers.LogitsProcessor):
 
     def _continued(self, ids: list[int], said: list[str]) -> set[int]:
         """Tokens that go on with a word of the reading that is begun, be it only its space."""
-        found = set()
+        found = {
+            spelling[len(ids)]
+            for spelling in self.opening
+            if 0 < len(ids) < len(spelling) and ids == spelling[: len(ids)]
+        }
         for begun, places in ((said[-1:], self._places(said[:-1])), ([], self._places(said))):
             spellings = [one for place in places for one in self.spelt[place : place + 1]]
             for spelling in (one for several in spellings for one in several):
@@ -76,13 +79,10 @@ class Echo(transformers.LogitsProcessor):
                         found.add(spelling[length])
         return found
 
-    def _spellings(self, word: str, *, first: bool) -> list[list[int]]:
-        forms = {word, word[:1].upper() + word[1:]}
-        spaces = ("", " ") if first else (" ",)
+    def _spellings(self, before: str, word: str) -> list[list[int]]:
+        forms = {word, word[:1].upper() + word[1:], word.upper()}
         return [
-            self.tokenizer.encode(space + form, add_special_tokens=False)
-            for form in sorted(forms)
-            for space in spaces
+            self.tokenizer.encode(before + form, add_special_tokens=False) for form in sorted(forms)
         ]
 
 

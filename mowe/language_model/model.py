@@ -230,11 +230,12 @@ class LanguageModel(nn.Module):
             Log-probability in nats, and number of words, of each.
         """
         texts = [self.tokenizer.decode(list(ids)).strip() for ids in rows]
-        prompts = []
+        tokenizer, prompts = self.tokenizer, []
+        opening = tokenizer.eos_token_id if (bos := tokenizer.bos_token_id) is None else bos
         for text in texts:
             written = re.sub(r"\bi\b", "I", text)
             sentence = self.spell(f"{written[:1].upper()}{written[1:]}.")
-            ids = torch.tensor([self.tokenizer.bos_token_id, *sentence])
+            ids = torch.tensor([opening, *sentence])
             prompts.append(Prompt(ids, ids.index_fill(0, torch.tensor([0]), IGNORED)))
         unheard = [self.embedding.weight.new_zeros(0, self.dim)]
         scores: list[float] = []

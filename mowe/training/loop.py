@@ -168,9 +168,8 @@ def _index(run: Run, micro_step: int) -> int:
 
 def _fill(run: Run, sounds: Sequence[Sound], *, weak: bool) -> None:
     """Compute missing features, each process its share."""
-    run.store.fill(
-        sounds[run.accelerator.process_index :: run.accelerator.num_processes], weak=weak
-    )
+    once = list({(one.example.clip, one.version): one for one in sounds}.values())
+    run.store.fill(once[run.accelerator.process_index :: run.accelerator.num_processes], weak=weak)
     run.accelerator.wait_for_everyone()
 
 
