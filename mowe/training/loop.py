@@ -113,9 +113,8 @@ def _align_rooms(run: Run) -> list[tuple[nn.Module | None, float]]:
     if not config.name_batch:
         return [(model.adapter, config.align_rate)]
     named = [one for task in config.name_tasks for one in run.groups[task]]
-    _fill(
-        run, _all_versions(config, named), weak=False
-    )  # what the routers choose is computed when it is chosen
+    # What the routers choose is computed when it is chosen.
+    _fill(run, _all_versions(config, named), weak=False)
     return [
         (model.adapter, config.align_rate),
         (model.fusion, config.align_rate),
