@@ -73,7 +73,9 @@ BUNDLE_ARGS ?=
 bundle: $(RUNTIME) $(WEIGHTS)  ## corpus, weights and project in small files, to train on another machine
 	$(RUN) -m mowe.training.bundle --corpus $(CORPUS) --recipe $(firstword $(CONFIG)) --out bundle $(BUNDLE_ARGS)
 
-EVAL_ARGS ?= --suite mini --manifest corpus/manifest.jsonl --baselines all --out results/mini.json
+# with SIZE=small a look at the table, of too few questions to compare anything by
+EVAL_ARGS ?= --suite mini --manifest $(CORPUS)/manifest.jsonl --baselines all $(if $(SUFFIX),--limit 3) \
+  --out results/mini$(SUFFIX).json
 eval: $(RUNTIME) $(WEIGHTS)  ## score the shipped checkpoint beside baselines on held-out lines of a built corpus
 	$(RUN) -m mowe.evaluation $(EVAL_ARGS)
 	$(if $(filter results/mini.json,$(EVAL_ARGS)),$(RUN) -m mowe.evaluation.table results/mini.json --readme README.md)

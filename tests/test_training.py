@@ -461,6 +461,12 @@ def test_a_line_that_is_not_json_is_named(corpus):
         read_manifest(corpus)
 
 
+def test_missing_manifest_names_the_command_that_builds_it(tmp_path: Path) -> None:
+    path = tmp_path / "corpus" / "manifest.jsonl"
+    with pytest.raises(ManifestError, match=rf"no manifest {path}.*--out {path.parent}"):
+        read_manifest(path)
+
+
 def test_settings_that_do_not_fit_are_refused(corpus, tmp_path):
     with pytest.raises(ConfigError, match="task_weights names"):
         build_run(settings(corpus, task_weights={"singing": 1.0}))

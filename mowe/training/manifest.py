@@ -55,6 +55,11 @@ def read_manifest(path: Path, *, split: str | None = None) -> list[Example]:
     """
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ManifestError(
+            f"there is no manifest {path}; `python -m mowe.training.corpus build --out "
+            f"{path.parent}` (make corpus) builds one"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path.name} cannot be read: {error}") from error
     lines = list(_examples(path, text))
