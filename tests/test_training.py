@@ -461,7 +461,7 @@ def test_a_line_that_is_not_json_is_named(corpus):
         read_manifest(corpus)
 
 
-def test_missing_manifest_names_the_command_that_builds_it(tmp_path: Path) -> None:
+def test_missing_manifest_names_the_command_that_builds_it(tmp_path):
     path = tmp_path / "corpus" / "manifest.jsonl"
     with pytest.raises(ManifestError, match=rf"no manifest {path}.*--out {path.parent}"):
         read_manifest(path)
