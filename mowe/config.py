@@ -85,7 +85,7 @@ class AdapterConfig:
     vocabulary_size: int = 0  # text pieces the reader knows; 0 before training; `reading` only
     events: tuple[str, ...] = ()  # sounds it can name; none before training; `reading` only
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # other labels, by set
-    statistics: tuple[str, ...] = ()  # sets told from mean and deviation of frames, not tokens
+    statistics: tuple[str, ...] = ()  # sets, or `sound`, told from mean and deviation of frames
     readings: int = 1  # likely texts the language model chooses among; 1 reads greedily
     language_weight: float = 0.25  # of its log-probability beside the reader's, in that choice
     word_bonus: float = 1.5  # nats for each word, in that choice: readers leave words out
@@ -100,8 +100,9 @@ class AdapterConfig:
         sets = {name: tuple(labels) for name, labels in self.names.items()}
         object.__setattr__(self, "names", sets)
         object.__setattr__(self, "statistics", tuple(self.statistics))
-        unknown = [name for name in self.statistics if name not in sets]
-        _require(not unknown, f"statistics names {unknown}, the sets are {list(sets)}")
+        told = [*sets, *(["sound"] if self.events else [])]
+        unknown = [name for name in self.statistics if name not in told]
+        _require(not unknown, f"statistics names {unknown}, the sets are {told}")
         _require(1 <= self.readings <= 64, f"readings must be 1 to 64, found {self.readings}")
         _require(
             1 <= self.frames_per_piece <= 8,

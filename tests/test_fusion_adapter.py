@@ -9,7 +9,11 @@ import pytest
 import torch
 
 from mowe.adapter import (
+    SOUNDS,
+    SPEECH,
     Lens,
+    Named,
+    Namer,
     Reading,
     ReadingAdapter,
     build_adapter,
@@ -17,7 +21,7 @@ from mowe.adapter import (
     stack_frames,
     token_mask,
 )
-from mowe.adapter.naming import frame_statistics
+from mowe.adapter.naming import frame_statistics, stretches
 from mowe.adapter.search import likely_readings
 from mowe.config import AdapterConfig
 from mowe.errors import ConfigError
@@ -334,13 +338,82 @@ def test_a_set_can_be_told_from_statistics_of_the_fused_frames():
 def test_statistics_of_an_unknown_set_are_refused():
     with pytest.raises(ConfigError, match=r"statistics names \['age'\], the sets are \['gender'\]"):
         AdapterConfig(kind="reading", names={"gender": ("man", "woman")}, statistics=("age",))
+    with pytest.raises(ConfigError, match=r"statistics names \['sound'\], the sets are \[\]"):
+        AdapterConfig(kind="reading", statistics=("sound",))
 
 
-@pytest.mark.parametrize("statistics", [(), ("gender",)])
+def test_stretches_end_half_way_between_sounds():
+    assert stretches([2, 6, 7], 10) == [(0, 4), (4, 7), (7, 10)]
+    assert stretches([3], 10) == [(0, 10)]
+    assert stretches([], 10) == []
+
+
+SOUND_NAMES = ("bell", "rain", SPEECH)
+
+
+def heard_at(places: dict[int, int], tokens: int = 4) -> Named:
+    """What a namer says that hears these sounds at these tokens and nothing in between."""
+    pieces, blank = torch.zeros(1, tokens, len(SOUND_NAMES)), torch.full((1, tokens), 9.0)
+    for token, sound in places.items():
+        pieces[0, token, sound], blank[0, token] = 5.0, -9.0
+    return Named(Reading(pieces, blank, torch.ones(1, tokens, dtype=torch.bool)), {})
+
+
+def namer_of_means() -> Namer:
+    """A bell scores three times the mean of the first of two features, rain that of the second."""
+    namer = Namer(4, SOUND_NAMES, {}, fused_dim=2, statistics=(SOUNDS,))
+    namer.around_weight[0, 0] = namer.around_weight[1, 1] = 3.0
+    return namer
+
+
+def names_of(named: Named) -> list[str]:
+    best, said = named.events.best()
+    return [SOUND_NAMES[one] for one in best[0][said[0]].tolist()]
+
+
+def test_a_lone_sound_is_named_by_the_statistics_of_the_whole_clip():
+    frames, mask = torch.tensor([[[0.0, 1.0]] * 6 + [[2.0, 1.0]] * 2]), torch.ones(1, 8).bool()
+    named = namer_of_means().name_again(heard_at({1: 0}), frames, mask, 2)
+    assert names_of(named) == ["rain"]  # 3 for its mean of 1, where a bell has 1.5
+    assert named.events.pieces[0].tolist() == [[1.5, 3.0, 0.0]] * 4
+    assert torch.equal(named.events.blank, heard_at({1: 0}).events.blank)
+
+
+def test_a_lone_voice_stays_a_voice():
+    frames, mask = torch.tensor([[[0.0, 9.0]] * 8]), torch.ones(1, 8).bool()
+    assert names_of(namer_of_means().name_again(heard_at({1: 2}), frames, mask, 2)) == [SPEECH]
+
+
+def test_sounds_in_a_row_are_named_by_tokens_and_statistics():
+    # Half a clip each: the first is louder in the second feature than its token is sure (6 to 5).
+    frames = torch.tensor([[[0.0, 2.0]] * 4 + [[0.0, 1.0]] * 4])
+    named = namer_of_means().name_again(heard_at({0: 0, 3: 0}), frames, torch.ones(1, 8).bool(), 2)
+    assert names_of(named) == ["rain", "bell"]
+    assert named.events.pieces[0, 0].tolist() == [5.0, 6.0, 0.0]
+    assert named.events.pieces[0, 3].tolist() == [5.0, 3.0, 0.0]
+
+
+def test_what_names_again_is_kept_but_not_trained():
+    adapter = reader(events=SOUND_NAMES, statistics=(SOUNDS,))
+    assert not [name for name, _ in adapter.named_parameters() if "around" in name]
+    kept = {name for name in adapter.state_dict() if "around" in name}
+    assert kept == {"namer.around_weight", "namer.around_bias"}
+    adapter.attach(torch.nn.Embedding(20, 10), list, lambda text: [len(text)])
+    adapter.namer.pause.bias.data.fill_(-99.0)
+    adapter.namer.around_bias[1] = 99.0
+    frames, mask = torch.randn(1, 50, 6), torch.ones(1, 50, dtype=torch.bool)
+    assert adapter.train().hear(frames, mask)[1].events.pieces.max() < 50
+    assert (adapter.eval().hear(frames, mask)[1].events.pieces.argmax(dim=-1) == 1).all()
+
+
+@pytest.mark.parametrize("statistics", [(), ("gender",), ("sound",)])
 def test_names_do_not_depend_on_padding_or_batch_mates(statistics):
     adapter = reader(
         events=("bell", "rain"), names={"gender": ("man", "woman")}, statistics=statistics
     )
+    if SOUNDS in statistics:
+        torch.nn.init.normal_(adapter.namer.around_weight)
+        adapter.namer.pause.bias.data.fill_(-99.0)
     frames, mask = torch.randn(2, 150, 6), torch.ones(2, 150, dtype=torch.bool)
     mask[1, 77:] = False
     frames[1, 77:] = 100.0  # would be heard if it leaked

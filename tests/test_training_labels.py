@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import torch
 
-from mowe.adapter import NONE
+from mowe.adapter import NONE, Named
 from mowe.audio import load_audio
 from mowe.checkpoint import MoWE, read_config, read_trained
 from mowe.config import AdapterConfig
@@ -59,29 +59,46 @@ def line_of(name: str, task: str, label: str) -> dict[str, object]:
     }
 
 
+SOUND_NAMES = ("rain", "speech", "wind")
+
+
 @pytest.fixture
 def checkpoint(tmp_path) -> Path:
     torch.manual_seed(0)
     names = {"gender": ("man", "woman"), "language": ("Dutch", "Greek")}
     adapter = AdapterConfig(
         kind="reading", frames_per_token=10, hidden_dim=16, residual_dim=8, layers=1,
-        vocabulary_size=7, names=names,
+        vocabulary_size=7, names=names, events=SOUND_NAMES,
     )  # fmt: skip
     model = MoWE.from_config(replace(TINY_RANDOM, adapter=adapter), device="cpu")
+    model.adapter.namer.pause.bias.data.fill_(-99.0)  # it hears a sound in every token
     model.save_pretrained(tmp_path / "start")
     return tmp_path / "start"
 
 
-def told(model: MoWE, path: Path, samples: np.ndarray) -> str:
-    """The language that a model hears in a file made of these samples."""
+def named(model: MoWE, path: Path, samples: np.ndarray) -> Named:
+    """What a model hears in a file made of these samples."""
     soundfile.write(path, samples, 16_000)
     sound = load_audio(path)
     recording = {rate: torch.from_numpy(sound.at(rate)) for rate in model.sample_rates}
     with torch.no_grad():
         heard = model.listen(make_batch([recording]))
     assert heard.named is not None
-    best = int(heard.named.labels["language"].argmax())
+    return heard.named
+
+
+def told(model: MoWE, path: Path, samples: np.ndarray) -> str:
+    best = int(named(model, path, samples).labels["language"].argmax())
     return (NONE, *model.config.adapter.names["language"])[best]
+
+
+def add_wind(manifest: Path) -> None:
+    """Recordings that are neither a voice nor rain."""
+    lines, draw = [], np.random.default_rng(5)
+    for number in range(CLIPS):
+        soundfile.write(manifest.parent / f"wind{number}.wav", tone(100.0, draw), 16_000)
+        lines.append(json.dumps(line_of(f"wind{number}.wav", "sound", "wind")) + "\n")
+    manifest.write_text(manifest.read_text() + "".join(lines))
 
 
 def test_only_the_labels_change_and_they_are_told(tmp_path, manifest, checkpoint):
@@ -108,13 +125,40 @@ def test_unheard_voices_are_told(tmp_path, manifest, checkpoint):
     assert told(model, path, 0.1 * draw.standard_normal(8_000)) == NONE
 
 
+def test_unheard_sounds_are_named_again(tmp_path, manifest, checkpoint):
+    add_wind(manifest)
+    model, fitted = labels.refit(checkpoint, manifest, tmp_path / "features", ["sound"])
+    assert fitted["sound"].clips == 4 * CLIPS  # two of them are voices
+    assert model.config.adapter.statistics == ("sound",)
+    old, new = read_trained(checkpoint), model.trained_state()
+    assert new.keys() - old.keys() == {f"adapter.namer.around_{one}" for one in ("weight", "bias")}
+    assert all(torch.equal(old[name], new[name]) for name in old)
+    model.eval()
+    draw, path = np.random.default_rng(9), tmp_path / "unheard.wav"
+    for wanted, samples in (("rain", 0.1 * draw.standard_normal(8_000)), ("wind", tone(98, draw))):
+        heard = named(model, path, samples).events.pieces[0].argmax(dim=-1)
+        assert {SOUND_NAMES[one] for one in heard.tolist()} == {wanted}
+
+
+def test_sounds_fitted_twice_are_fitted_alike(tmp_path, manifest, checkpoint):
+    add_wind(manifest)
+    model, _ = labels.refit(checkpoint, manifest, tmp_path / "features", ["sound"])
+    model.save_pretrained(tmp_path / "once")
+    again, _ = labels.refit(tmp_path / "once", manifest, tmp_path / "features", ["sound"])
+    once, twice = model.trained_state(), again.trained_state()
+    name = "adapter.namer.around_weight"
+    assert torch.allclose(once[name], twice[name], atol=0.02 * once[name].abs().max())
+
+
 def test_sets_and_labels_that_are_not_there_are_refused(tmp_path, manifest, checkpoint, capsys):
     out = tmp_path / "out"
     rest = ["--manifest", str(manifest), "--features", str(tmp_path / "f"), "--out", str(out)]
     assert labels.main([str(checkpoint), "--sets", "age", *rest]) == 1
-    assert "does not name age; its sets are gender, language" in capsys.readouterr().err
+    assert "does not name age; its sets are gender, language, sound" in capsys.readouterr().err
     assert labels.main([str(checkpoint), "--sets", "gender", *rest]) == 1
     assert "no clip of the manifest has the gender man, woman" in capsys.readouterr().err
+    assert labels.main([str(checkpoint), "--sets", "sound", *rest]) == 1
+    assert "no clip of the manifest is only wind" in capsys.readouterr().err
     assert not out.exists()
 
 
@@ -135,6 +179,29 @@ def test_clips_come_evenly_from_the_speakers_of_a_label():
     assert drawn == labels.draw(lines, "language", ("Dutch", "Greek"), 10, seed=0)
     with pytest.raises(ConfigError, match="no clip of the manifest has the language Danish"):
         labels.draw(lines, "language", ("Dutch", "Danish"), 10, seed=0)
+
+
+def sounding(number: int, *events: str, source: str = "a", task: str = "sound") -> Example:
+    about = {"source": source, "label": events[0]}
+    about |= {"labels": " | ".join(events)} if len(events) > 1 else {}
+    return Example(audio=Path(f"{number}.wav"), task=task, messages=(), metadata=about)
+
+
+def test_sounds_come_evenly_from_their_sources_and_rows_beside_them():
+    many = [sounding(number, "rain") for number in range(50)]
+    few = [sounding(number, "rain", source="b") for number in range(50, 53)]
+    rows = [sounding(number, "wind", "rain", task="caption") for number in range(60, 65)]
+    rest = [
+        sounding(70, "wind"),
+        sounding(70, "wind", task="caption"),
+        sounding(71, "gong", "rain"),
+    ]
+    lines = [*many, *few, *rows, *rest]
+    drawn = labels.draw_sounds(lines, ("rain", "wind"), 10, 3, seed=0)
+    alone = [(one.metadata["source"], heard) for one, heard in drawn if len(heard) == 1]
+    assert sorted(alone) == [("a", [0])] * 7 + [("a", [1])] + [("b", [0])] * 3
+    assert [heard for _, heard in drawn if len(heard) > 1] == [[1, 0]] * 3
+    assert drawn == labels.draw_sounds(lines, ("rain", "wind"), 10, 3, seed=0)
 
 
 @pytest.mark.parametrize("count", [2, 3])

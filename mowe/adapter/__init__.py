@@ -17,12 +17,14 @@ from mowe.adapter.frames import (
     stack_frames,
     token_mask,
 )
-from mowe.adapter.naming import NONE, Namer
+from mowe.adapter.naming import NONE, SOUNDS, SPEECH, Namer
 from mowe.adapter.reading import Lens, ReadingAdapter, ignore_columns
 from mowe.config import AdapterConfig
 
 __all__ = [
     "NONE",
+    "SOUNDS",
+    "SPEECH",
     "AudioTokens",
     "ConvAdapter",
     "Lens",

@@ -5,16 +5,30 @@ how likely each label is: it can quote them as it quotes text, and gradient flow
 0013).
 """
 
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mowe.adapter.frames import AudioTokens, Named, Reading
 
 Spell = Callable[[str], list[int]]  # a text to the language model's tokens
 
 NONE = "none"  # what a set without a fitting label is called: the emotion of rain
+SOUNDS = "sound"  # among the sets told from statistics: the sounds along time
+SPEECH = "speech"  # the sound that a voice makes
+
+
+def stretches(places: Sequence[int], count: int) -> list[tuple[int, int]]:
+    """Cut `count` tokens half-way between sounds that are heard at these tokens, in order.
+
+    Returns:
+        First token and end of the stretch around each sound.
+    """
+    cuts = [0, *((a + b + 1) // 2 for a, b in itertools.pairwise(places)), count]
+    return list(itertools.pairwise(cuts)) if places else []
 
 
 def frame_statistics(frames: Tensor, mask: Tensor) -> Tensor:
@@ -56,7 +70,8 @@ class Namer(nn.Module):
             sets: Labels by set, without `none`.
             fused_dim: Width of fused frames.
             statistics: Sets told from the mean and deviation of the fused frames (statistics
-                pooling, Snyder et al. 2018) instead of from audio tokens that are attended to.
+                pooling, Snyder et al. 2018) instead of from audio tokens that are attended to;
+                with `SOUNDS` among them, sounds are named a second time, see `name_again`.
         """
         super().__init__()
         self.events = tuple(events)
@@ -64,6 +79,12 @@ class Namer(nn.Module):
         self.norm = nn.LayerNorm(llm_dim)
         self.event = nn.Linear(llm_dim, len(self.events))
         self.pause = nn.Linear(llm_dim, 1)
+        self.names_again = SOUNDS in statistics
+        if self.names_again:  # fitted after training (decision 0018), so no gradient changes it
+            self.register_buffer("around_weight", torch.zeros(len(self.events), 2 * fused_dim))
+            self.register_buffer("around_bias", torch.zeros(len(self.events)))
+        self.around_weight: Tensor
+        self.around_bias: Tensor
         self.attend = nn.Linear(llm_dim, len(self.sets))
         self.label = nn.ModuleDict(
             {
@@ -109,6 +130,36 @@ class Namer(nn.Module):
             for name, one in zip(self.sets, pooled, strict=True)
         }
         return Named(events, labels)
+
+    def name_again(self, named: Named, frames: Tensor, mask: Tensor, size: int) -> Named:
+        """Name sounds by the statistics of the frames around them (decision 0018).
+
+        When something sounds, and whether a lone sound is a voice, stays as the tokens say. What
+        else sounds alone is named by the statistics, of several sounds in a row each by both.
+
+        Args:
+            named: What the tokens say.
+            frames: Fused frames `(batch, frames, fused_dim)`.
+            mask: True on real frames, bool `(batch, frames)`.
+            size: Frames of a token.
+        """
+        assert self.names_again, "without statistics of sounds there is nothing to name by"
+        pieces = named.events.pieces.clone()
+        best, said = named.events.best()
+        counts = named.events.mask.sum(dim=1).tolist()
+        for row, count in enumerate(counts):
+            places = said[row].nonzero().squeeze(1).tolist()
+            if len(places) == 1 and self.events[int(best[row, places[0]])] == SPEECH:
+                continue
+            real = frames[row, mask[row]]
+            for first, end in stretches(places, count):
+                part = real[first * size : end * size].unsqueeze(0)
+                every = torch.ones_like(part[..., 0], dtype=torch.bool)
+                found = frame_statistics(part, every)
+                scores = F.linear(found, self.around_weight, self.around_bias)
+                own = pieces[row, first:end] if len(places) > 1 else 0.0
+                pieces[row, first:end] = scores + own
+        return named._replace(events=named.events._replace(pieces=pieces))
 
     def event_words(self, named: Named) -> Tensor:
         """The sounds' words at every token `(batch, tokens, llm_dim)`; nothing between sounds."""

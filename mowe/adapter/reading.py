@@ -206,6 +206,8 @@ class ReadingAdapter(nn.Module):
         sounds = self.heard(frames, mask)
         pooled = frame_statistics(frames, mask) if self.namer.statistics else None
         named = self.namer(sounds, pooled)
+        if self.namer.names_again and not self.training:
+            named = self.namer.name_again(named, frames, mask, self.config.frames_per_token)
         # As long as text embeddings are, so that neither part drowns the other.
         length = self.text_length * self.loudness
         along = F.normalize(sounds.tokens.float(), dim=-1) * length + self.namer.event_words(named)

@@ -1,8 +1,9 @@
-"""Fit the labels of a set anew, on the mean and deviation of base frames, in a finished checkpoint.
+"""Fit names anew, on the mean and deviation of frames, in a finished checkpoint.
 
-`python -m mowe.training.labels CHECKPOINT --sets language --manifest FILE --features FOLDER --out
-FOLDER`: logistic regression instead of gradient steps (decision 0015). Nothing else of the
-checkpoint changes: the language model reads the label's words in the same place.
+`python -m mowe.training.labels CHECKPOINT --sets language sound --manifest FILE --features FOLDER
+--out FOLDER`: logistic regression instead of gradient steps, of the labels of a set (decision 0015)
+or of the sounds along time (`sound`, decision 0018). Nothing else of the checkpoint changes: the
+language model reads the names' words in the same place.
 """
 
 import argparse
@@ -18,28 +19,32 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
+from tqdm import tqdm
 
-from mowe.adapter import NONE, ReadingAdapter
-from mowe.adapter.naming import frame_statistics
+from mowe.adapter import NONE, SOUNDS, ReadingAdapter
+from mowe.adapter.naming import frame_statistics, stretches
 from mowe.checkpoint import MoWE, load_trained, read_config, read_trained, write_checkpoint
+from mowe.config import MoWEConfig
 from mowe.errors import ConfigError, MoweError
-from mowe.training.align import SOUND, labels_of
+from mowe.training.align import SOUND, events_of, labels_of
 from mowe.training.features import FeatureStore, Sound
 from mowe.training.manifest import Example, read_manifest
 
 CLIPS = 120  # most clips of a label, evenly from its speakers
+ROWS = 800  # most clips with several sounds
 STRENGTH = 0.01  # inverse of the penalty on weights: few people speak each language
 # Mean probability of the likeliest label on the training clips: about what the language model met
 # while it learnt to quote labels.
 CONFIDENCE = 0.95
 _TOGETHER = 16  # clips whose frames are read at once
+_AROUND = "adapter.namer.around"  # what `sound` is told from
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """One set's classifier over the statistics of base frames."""
+    """One set's classifier over statistics of frames: base frames for labels, fused for sounds."""
 
-    weight: np.ndarray  # (labels, 2 * base_dim)
+    weight: np.ndarray  # (labels, 2 * dim)
     bias: np.ndarray  # (labels,)
     trained: float  # share of the training clips that are told right
     clips: int
@@ -65,14 +70,94 @@ def draw(
     if missing:
         raise ConfigError(f"no clip of the manifest has the {name} {', '.join(missing)}")
     rng = random.Random(f"{seed}:{name}")
-    found = []
-    for place, label in enumerate(labels):
-        queues = [rng.sample(queue, len(queue)) for _, queue in sorted(groups[label].items())]
-        kept: list[Example] = []
-        while len(kept) < clips and any(queues):
-            kept += [queue.pop() for queue in queues if queue]
-        found += [(one, place) for one in kept[:clips]]
-    return found
+    return [
+        (one, place)
+        for place, label in enumerate(labels)
+        for one in _evenly(groups[label], clips, rng)
+    ]
+
+
+def _evenly(
+    groups: Mapping[str, Sequence[Example]], clips: int, rng: random.Random
+) -> list[Example]:
+    """At most `clips` examples, one of each group in turn."""
+    queues = [rng.sample(queue, len(queue)) for _, queue in sorted(groups.items())]
+    kept: list[Example] = []
+    while len(kept) < clips and any(queues):
+        kept += [queue.pop() for queue in queues if queue]
+    return kept[:clips]
+
+
+def draw_sounds(
+    examples: Sequence[Example], events: Sequence[str], clips: int, rows: int, seed: int
+) -> list[tuple[Example, list[int]]]:
+    """Clips of one sound each, evenly from their sources, and clips of several in a row.
+
+    Args:
+        examples: Of a manifest.
+        events: The sounds' names.
+        clips: Most of each sound alone.
+        rows: Most of several sounds.
+        seed: Of the draw.
+
+    Returns:
+        Clips with the positions of their sounds, in the order they are heard.
+
+    Raises:
+        ConfigError: If a sound has no clip of its own.
+    """
+    places = {name: place for place, name in enumerate(events)}
+    alone: dict[str, dict[str, list[Example]]] = defaultdict(lambda: defaultdict(list))
+    several, seen = [], set()
+    for one in examples:
+        heard = events_of(one)
+        if one.audio is None or one.clip in seen or not heard or not places.keys() >= set(heard):
+            continue
+        seen.add(one.clip)
+        if len(heard) == 1:
+            alone[heard[0]][str(one.metadata.get("source") or "")].append(one)
+        else:
+            several.append((one, [places[name] for name in heard]))
+    if missing := [name for name in events if name not in alone]:
+        raise ConfigError(f"no clip of the manifest is only {', '.join(missing)}")
+    rng = random.Random(f"{seed}:{SOUNDS}")
+    drawn = [(one, [places[name]]) for name in events for one in _evenly(alone[name], clips, rng)]
+    return drawn + rng.sample(several, min(rows, len(several)))
+
+
+@torch.no_grad()
+def around_sounds(
+    model: MoWE, store: FeatureStore, clips: Sequence[tuple[Example, Sequence[int]]]
+) -> tuple[np.ndarray, list[int]]:
+    """`frame_statistics` of the fused frames around each sound, under the learned routing.
+
+    A lone sound has the whole clip. Where the model hears another number of sounds than there are,
+    nobody knows which is which, and the clip is left out.
+
+    Returns:
+        `(sounds, 2 * fused_dim)`, and the position of each.
+    """
+    adapter, points, places = model.adapter, [], []
+    assert isinstance(adapter, ReadingAdapter)
+    size = adapter.config.frames_per_token
+    store.fill([Sound(one) for one, _ in clips], weak=False)
+    for start in tqdm(range(0, len(clips), _TOGETHER), desc="sounds", mininterval=5):
+        batch = clips[start : start + _TOGETHER]
+        features = store.features([one for one, _ in batch], None)
+        fused, mask = model.fuse(features), features.base.mask
+        _, named = adapter.hear(fused, mask)
+        _, said = named.events.best()
+        for row, (_, heard) in enumerate(batch):
+            found = [0] if len(heard) == 1 else said[row].nonzero().squeeze(1).tolist()
+            if len(found) != len(heard):
+                continue
+            real = fused[row, mask[row]]
+            for place, (first, end) in zip(heard, stretches(found, len(said[row])), strict=True):
+                part = real[first * size : end * size].unsqueeze(0)
+                every = torch.ones_like(part[..., 0], dtype=torch.bool)
+                points.append(frame_statistics(part, every)[0].cpu().numpy())
+                places.append(place)
+    return np.stack(points), places
 
 
 def statistics(store: FeatureStore, examples: Sequence[Example]) -> np.ndarray:
@@ -130,47 +215,65 @@ def refit(
         AudioError: If a recording cannot be used.
     """
     config = read_config(checkpoint)
-    unknown = [name for name in sets if name not in config.adapter.names]
-    if unknown:
+    known = [*config.adapter.names, *([SOUNDS] if config.adapter.events else [])]
+    if unknown := [name for name in sets if name not in known]:
         raise ConfigError(
             f"{checkpoint} does not name {', '.join(unknown)}; its sets are "
-            f"{', '.join(config.adapter.names) or 'none'}"
+            f"{', '.join(known) or 'none'}"
         )
-    pooled = tuple(dict.fromkeys((*config.adapter.statistics, *sets)))
-    model = MoWE.from_config(
-        replace(config, adapter=replace(config.adapter, statistics=pooled)), device="cpu"
-    )
-    store, examples = FeatureStore(model, features), read_manifest(manifest, split="train")
-    state, found = dict(read_trained(checkpoint)), {}
-    for name in sets:
-        drawn = draw(examples, name, (NONE, *config.adapter.names[name]), CLIPS, seed)
-        points = statistics(store, [one for one, _ in drawn])
-        found[name] = fit(points, [place for _, place in drawn])
-        state |= _tensors(model, name, found[name])
+    before = read_trained(checkpoint)
+    state = {name: one for name, one in before.items() if not name.startswith(_AROUND)}
+    tokens_only = tuple(name for name in config.adapter.statistics if name != SOUNDS)
+    model = _with_statistics(config, tokens_only)
     load_trained(model, state)
+    model.eval()
+    store, examples = FeatureStore(model, features), read_manifest(manifest, split="train")
+    found, adapter = {}, model.adapter
+    assert isinstance(adapter, ReadingAdapter)
+    for name in sets:
+        if name == SOUNDS:
+            clips = draw_sounds(examples, adapter.namer.events, CLIPS, ROWS, seed)
+            found[name] = fit(*around_sounds(model, store, clips))
+        else:
+            drawn = draw(examples, name, (NONE, *config.adapter.names[name]), CLIPS, seed)
+            points = statistics(store, [one for one, _ in drawn])
+            found[name] = fit(points, [place for _, place in drawn])
+    told = tuple(dict.fromkeys((*config.adapter.statistics, *sets)))
+    model = _with_statistics(config, told)
+    for name, fitted in found.items():
+        state |= _tensors(model, name, fitted)
+    load_trained(model, {**before, **state})
     return model, found
 
 
+def _with_statistics(config: MoWEConfig, told: tuple[str, ...]) -> MoWE:
+    adapter = replace(config.adapter, statistics=told)
+    return MoWE.from_config(replace(config, adapter=adapter), device="cpu")
+
+
 def _tensors(model: MoWE, name: str, fitted: Fitted) -> dict[str, Tensor]:
-    """The classifier's tensors; fused features of weak encoders count for nothing."""
+    """The classifier's tensors; of labels, features of weak encoders count for nothing."""
     adapter = model.adapter
     assert isinstance(adapter, ReadingAdapter)
+    bias, columns = torch.from_numpy(fitted.bias).float(), torch.from_numpy(fitted.weight).float()
+    if name == SOUNDS:
+        return {f"{_AROUND}_weight": columns, f"{_AROUND}_bias": bias}
     layer, base_dim = adapter.namer.label[name], model.base_encoder.dim
     assert isinstance(layer, nn.Linear)
     weight = torch.zeros_like(layer.weight)
     fused_dim = weight.shape[1] // 2
     for part in range(2):  # means, deviations
-        columns = fitted.weight[:, part * base_dim : (part + 1) * base_dim]
-        weight[:, part * fused_dim : part * fused_dim + base_dim] = torch.from_numpy(columns)
+        to, of = part * fused_dim, part * base_dim
+        weight[:, to : to + base_dim] = columns[:, of : of + base_dim]
     prefix = f"adapter.namer.label.{name}"
-    return {f"{prefix}.weight": weight, f"{prefix}.bias": torch.from_numpy(fitted.bias).float()}
+    return {f"{prefix}.weight": weight, f"{prefix}.bias": bias}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, or 1 with one sentence."""
     parser = argparse.ArgumentParser(prog="python -m mowe.training.labels", description=__doc__)
     parser.add_argument("checkpoint", type=Path, help="folder of a finished checkpoint")
-    parser.add_argument("--sets", nargs="+", required=True, help="such as language")
+    parser.add_argument("--sets", nargs="+", required=True, help="such as language; or sound")
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--features", type=Path, required=True, help="cache of base features")
     parser.add_argument("--out", type=Path, required=True)
@@ -186,7 +289,7 @@ def main(arguments: list[str] | None = None) -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     write_checkpoint(given.out, model.config, model.trained_state())
     for name, one in found.items():
-        print(f"{name}: {one.clips} clips, {one.trained:.2f} of them told right")
+        print(f"{name}: {one.clips} examples, {one.trained:.2f} of them told right")
     print(f"checkpoint: {given.out}")
     return 0
 
