@@ -50,6 +50,22 @@ def frame_statistics(frames: Tensor, mask: Tensor) -> Tensor:
     return torch.cat([mean, torch.linalg.vector_norm(centred, dim=1) / count.sqrt()], dim=1)
 
 
+def stretch_statistics(frames: Tensor, spans: Sequence[tuple[int, int]], size: int) -> Tensor:
+    """`frame_statistics` of stretches of one recording.
+
+    Args:
+        frames: Its real frames, `(frames, dim)`.
+        spans: First token and end of each stretch; the last may end after the frames do.
+        size: Frames of a token.
+
+    Returns:
+        `(stretches, 2 * dim)`.
+    """
+    parts = [frames[first * size : end * size] for first, end in spans]
+    rows = [frame_statistics(part[None], part.new_ones(1, len(part)).bool()) for part in parts]
+    return torch.cat(rows) if rows else frames.new_zeros(0, 2 * frames.shape[-1])
+
+
 class Namer(nn.Module):
     """Sounds along the time axis, and one label of each set for the whole recording."""
 
@@ -151,14 +167,12 @@ class Namer(nn.Module):
             places = said[row].nonzero().squeeze(1).tolist()
             if len(places) == 1 and self.events[int(best[row, places[0]])] == SPEECH:
                 continue
-            real = frames[row, mask[row]]
-            for first, end in stretches(places, count):
-                part = real[first * size : end * size].unsqueeze(0)
-                every = torch.ones_like(part[..., 0], dtype=torch.bool)
-                found = frame_statistics(part, every)
-                scores = F.linear(found, self.around_weight, self.around_bias)
+            spans = stretches(places, count)
+            found = stretch_statistics(frames[row, mask[row]], spans, size)
+            scores = F.linear(found, self.around_weight, self.around_bias)
+            for (first, end), score in zip(spans, scores, strict=True):
                 own = pieces[row, first:end] if len(places) > 1 else 0.0
-                pieces[row, first:end] = scores + own
+                pieces[row, first:end] = score + own
         return named._replace(events=named.events._replace(pieces=pieces))
 
     def event_words(self, named: Named) -> Tensor:

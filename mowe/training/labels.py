@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mowe.adapter import NONE, SOUNDS, ReadingAdapter
-from mowe.adapter.naming import frame_statistics, stretches
+from mowe.adapter.naming import frame_statistics, stretch_statistics, stretches
 from mowe.checkpoint import MoWE, load_trained, read_config, read_trained, write_checkpoint
 from mowe.config import MoWEConfig
 from mowe.errors import ConfigError, MoweError
@@ -137,7 +137,9 @@ def around_sounds(
     Returns:
         `(sounds, 2 * fused_dim)`, and the position of each.
     """
-    adapter, points, places = model.adapter, [], []
+    adapter = model.adapter
+    points: list[np.ndarray] = []
+    places: list[int] = []
     assert isinstance(adapter, ReadingAdapter)
     size = adapter.config.frames_per_token
     store.fill([Sound(one) for one, _ in clips], weak=False)
@@ -151,13 +153,10 @@ def around_sounds(
             found = [0] if len(heard) == 1 else said[row].nonzero().squeeze(1).tolist()
             if len(found) != len(heard):
                 continue
-            real = fused[row, mask[row]]
-            for place, (first, end) in zip(heard, stretches(found, len(said[row])), strict=True):
-                part = real[first * size : end * size].unsqueeze(0)
-                every = torch.ones_like(part[..., 0], dtype=torch.bool)
-                points.append(frame_statistics(part, every)[0].cpu().numpy())
-                places.append(place)
-    return np.stack(points), places
+            spans = stretches(found, said.shape[1])
+            points.append(stretch_statistics(fused[row, mask[row]], spans, size).cpu().numpy())
+            places += heard
+    return np.concatenate(points), places
 
 
 def statistics(store: FeatureStore, examples: Sequence[Example]) -> np.ndarray:
