@@ -15,6 +15,7 @@ from mowe.language_model import (
     is_looping,
 )
 from mowe.language_model.echo import Echo
+from mowe.language_model.tree import token_tree
 from mowe.presets import TINY_RANDOM
 
 CHAT = [
@@ -166,6 +167,26 @@ def test_a_text_is_judged_as_a_sentence_of_its_own(language_model):
     (alone,) = language_model.judge(rows[1:2])
     assert alone[0] == pytest.approx(found[1][0], abs=1e-3)  # whatever it is judged beside
     assert language_model.judge([]) == []
+
+
+def test_texts_share_what_they_begin_with():
+    tree = token_tree([[9, 4, 5], [9, 4, 6, 5], [9, 5]])
+    assert tree.ids.tolist() == [9, 4, 5, 6, 5, 5]
+    assert tree.depths.tolist() == [0, 1, 2, 2, 3, 1]
+    assert tree.parents.tolist() == [0, 0, 1, 1, 3, 0]
+    assert tree.paths == [[0, 1, 2], [0, 1, 3, 4], [0, 5]]
+    before = [row.nonzero().flatten().tolist() for row in tree.seen]
+    assert before == [[0], [0, 1], [0, 1, 2], [0, 1, 3], [0, 1, 3, 4], [0, 5]]
+
+
+def test_a_text_may_come_twice_in_a_tree():
+    assert token_tree([[9, 4], [9, 4]]).paths == [[0, 1], [0, 1]]
+
+
+@pytest.mark.parametrize("texts", [[], [[]], [[1, 2], [2, 2]], [[1], []]])
+def test_texts_that_do_not_begin_alike_are_no_tree(texts):
+    with pytest.raises(ValueError, match="begin with the same token"):
+        token_tree(texts)
 
 
 def test_a_loop_is_three_rounds_and_twelve_tokens_at_least():

@@ -18,6 +18,7 @@ from mowe.errors import ConfigError, WeightsError
 from mowe.language_model.decoding import Stop, decoded
 from mowe.language_model.echo import Echo
 from mowe.language_model.tokenizer import load_tokenizer
+from mowe.language_model.tree import token_tree
 
 AUDIO_ID = -1  # stands for one audio token in a prompt; never a row of the embedding
 IGNORED = -100  # label of a position that is not learned, as everywhere in transformers
@@ -208,12 +209,7 @@ class LanguageModel(nn.Module):
 
     def log_likelihoods(self, prompts: Sequence[Prompt], audio: Sequence[Tensor]) -> Tensor:
         """Sum of the log-probabilities of each example's assistant words, in nats, `(batch,)`."""
-        return self._log_likelihoods(prompts, audio, _LENGTH_STEP)
-
-    def _log_likelihoods(
-        self, prompts: Sequence[Prompt], audio: Sequence[Tensor], step: int
-    ) -> Tensor:
-        hidden, labels = self._label_states(prompts, audio, step)
+        hidden, labels = self._label_states(prompts, audio)
         logits = self.model.get_output_embeddings()(hidden)
         scores = -F.cross_entropy(logits.float(), labels, reduction="none")
         counts = [int((prompt.labels[1:] != IGNORED).sum()) for prompt in prompts]
@@ -230,27 +226,45 @@ class LanguageModel(nn.Module):
             Log-probability in nats, and number of words, of each.
         """
         texts = [self.tokenizer.decode(list(ids)).strip() for ids in rows]
-        tokenizer, prompts = self.tokenizer, []
+        tokenizer, sentences = self.tokenizer, []
         opening = tokenizer.eos_token_id if (bos := tokenizer.bos_token_id) is None else bos
         for text in texts:
             written = re.sub(r"\bi\b", "I", text)
-            sentence = self.spell(f"{written[:1].upper()}{written[1:]}.")
-            ids = torch.tensor([opening, *sentence])
-            prompts.append(Prompt(ids, ids.index_fill(0, torch.tensor([0]), IGNORED)))
-        unheard = [self.embedding.weight.new_zeros(0, self.dim)]
+            sentences.append([opening, *self.spell(f"{written[:1].upper()}{written[1:]}.")])
         scores: list[float] = []
-        for start in range(0, len(prompts), _JUDGED_TOGETHER):
-            together = prompts[start : start + _JUDGED_TOGETHER]
-            scores += self._log_likelihoods(together, unheard, _JUDGED_STEP).tolist()
+        for start in range(0, len(sentences), _JUDGED_TOGETHER):
+            scores += self._tree_scores(sentences[start : start + _JUDGED_TOGETHER])
         return [(score, len(text.split())) for score, text in zip(scores, texts, strict=True)]
 
+    def _tree_scores(self, sentences: Sequence[Sequence[int]]) -> list[float]:
+        """Log-probability of each after its first token, which is the same for all."""
+        tree, device = token_tree(sentences), self.embedding.weight.device
+        missing = -len(tree.ids) % _JUDGED_STEP
+        ids, depths = (F.pad(one, (0, missing)).to(device) for one in (tree.ids, tree.depths))
+        seen = F.pad(tree.seen, (0, missing, 0, missing)).to(device)
+        seen.fill_diagonal_(fill_value=True)  # a row that attends to nothing would be no number
+        embedded = self.embedding(ids).unsqueeze(0)
+        mask = torch.zeros_like(seen, dtype=embedded.dtype)
+        mask = mask.masked_fill(~seen, torch.finfo(embedded.dtype).min)[None, None]
+        hidden = self.model.get_decoder()(
+            inputs_embeds=embedded,
+            attention_mask=mask,
+            position_ids=depths.unsqueeze(0),
+            use_cache=False,
+        )[0][0]
+        before, which = tree.parents[1:].unique(return_inverse=True)
+        logits = self.model.get_output_embeddings()(hidden[before.to(device)])
+        known = logits.float().log_softmax(dim=-1)[which.to(device), tree.ids[1:].to(device)]
+        step = F.pad(known.double(), (1, 0))  # the first token costs nothing
+        return [float(step[path].sum()) for path in tree.paths]
+
     def _label_states(
-        self, prompts: Sequence[Prompt], audio: Sequence[Tensor], step: int = _LENGTH_STEP
+        self, prompts: Sequence[Prompt], audio: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
         device = self.embedding.weight.device
-        ids = _pad([prompt.ids for prompt in prompts], 0, step).to(device)
-        labels = _pad([prompt.labels for prompt in prompts], IGNORED, step).to(device)
-        real = _pad([torch.ones_like(prompt.ids) for prompt in prompts], 0, step).to(device)
+        ids = _pad([prompt.ids for prompt in prompts], 0).to(device)
+        labels = _pad([prompt.labels for prompt in prompts], IGNORED).to(device)
+        real = _pad([torch.ones_like(prompt.ids) for prompt in prompts], 0).to(device)
         states = self.states(self.embed(ids, torch.cat(list(audio)).to(device)), real)
         learned = labels[:, 1:] != IGNORED
         return states[:, :-1][learned], labels[:, 1:][learned]
@@ -309,10 +323,10 @@ class LanguageModel(nn.Module):
         yield from decoded(self.model, settings, streamer, ended, seed)
 
 
-def _pad(rows: Sequence[Tensor], value: int, step: int) -> Tensor:
-    """Rows `(tokens,)` as one batch, right-padded to a multiple of `step`."""
+def _pad(rows: Sequence[Tensor], value: int) -> Tensor:
+    """Rows `(tokens,)` as one batch, right-padded to a multiple of `_LENGTH_STEP`."""
     padded = nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=value)
-    return F.pad(padded, (0, -padded.shape[1] % step), value=value)
+    return F.pad(padded, (0, -padded.shape[1] % _LENGTH_STEP), value=value)
 
 
 def _lora(config: LanguageModelConfig) -> peft.LoraConfig:
