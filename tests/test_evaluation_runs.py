@@ -236,7 +236,7 @@ def test_every_group_of_a_suite_asks_a_task_that_is_measured():
         (["--suite", "mini"], "is of preset tiny-random, the suite mini is for mini and base-only"),
         (["--split", "test"], "holds no held-out example"),
         (["--task", "emotion"], "holds no held-out example"),
-        (["--manifest", "nowhere.jsonl"], "nowhere.jsonl cannot be read"),
+        (["--manifest", "nowhere.jsonl"], "there is no manifest nowhere.jsonl"),
     ],
 )
 def test_one_clear_sentence_where_a_run_cannot_be_done(tiny, manifest, capsys, more, said):
