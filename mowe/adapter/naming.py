@@ -108,7 +108,7 @@ class Namer(nn.Module):
                 for name, labels in self.sets.items()
             }
         )
-        self.statistics = frozenset(statistics)
+        self.statistics = frozenset(statistics) - {SOUNDS}  # sets whose label needs the whole clip
         self._words: dict[str, Tensor] = {}
 
     @torch.no_grad()

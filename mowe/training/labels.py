@@ -220,11 +220,10 @@ def refit(
             f"{checkpoint} does not name {', '.join(unknown)}; its sets are "
             f"{', '.join(known) or 'none'}"
         )
-    before = read_trained(checkpoint)
-    state = {name: one for name, one in before.items() if not name.startswith(_AROUND)}
+    state = dict(read_trained(checkpoint))
     tokens_only = tuple(name for name in config.adapter.statistics if name != SOUNDS)
     model = _with_statistics(config, tokens_only)
-    load_trained(model, state)
+    load_trained(model, {name: one for name, one in state.items() if not name.startswith(_AROUND)})
     model.eval()
     store, examples = FeatureStore(model, features), read_manifest(manifest, split="train")
     found, adapter = {}, model.adapter
@@ -241,7 +240,7 @@ def refit(
     model = _with_statistics(config, told)
     for name, fitted in found.items():
         state |= _tensors(model, name, fitted)
-    load_trained(model, {**before, **state})
+    load_trained(model, state)
     return model, found
 
 
