@@ -30,7 +30,9 @@ _BUILD_SEED = 0  # random components are the same in every process
 def sources(config: MoWEConfig) -> tuple[str, ...]:
     """Every weight source a mixture needs, each once, in the order of the rooms."""
     encoders = (config.base_encoder, *config.weak_encoders[: config.pool_size])
-    return tuple(dict.fromkeys([*(one.source for one in encoders), config.language_model.source]))
+    decoder = [config.adapter.decoder] if config.adapter.decoder else []
+    named = [*(one.source for one in encoders), *decoder, config.language_model.source]
+    return tuple(dict.fromkeys(named))
 
 
 class MoWE(
@@ -138,8 +140,9 @@ def write_checkpoint(folder: Path, config: MoWEConfig, state: Mapping[str, Tenso
 def place(model: MoWEModel, device: str, dtype: torch.dtype) -> None:
     """Move a mixture; frozen components take `dtype`, what is trained stays float32."""
     model.to(device)
-    for encoder in (model.base_encoder, *model.pool):
-        encoder.to(dtype)
+    for frozen in (model.base_encoder, *model.pool, model.spoken_language):
+        if frozen is not None:
+            frozen.to(dtype)
     for name, parameter in model.language_model.named_parameters():
         wanted = torch.float32 if ".lora_" in name else dtype
         parameter.data = parameter.data.to(wanted)

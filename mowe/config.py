@@ -86,6 +86,7 @@ class AdapterConfig:
     events: tuple[str, ...] = ()  # sounds it can name; none before training; `reading` only
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # other labels, by set
     statistics: tuple[str, ...] = ()  # sets, or `sound`, told from mean and deviation of frames
+    decoder: str = ""  # source of the base encoder's own decoder; it tells `language` (0019)
     readings: int = 1  # likely texts the language model chooses among; 1 reads greedily
     language_weight: float = 0.25  # of its log-probability beside the reader's, in that choice
     word_bonus: float = 1.5  # nats for each word, in that choice: readers leave words out
@@ -103,6 +104,13 @@ class AdapterConfig:
         told = [*sets, *(["sound"] if self.events else [])]
         unknown = [name for name in self.statistics if name not in told]
         _require(not unknown, f"statistics names {unknown}, the sets are {told}")
+        if self.decoder:
+            check_source(self.decoder)
+            _require(
+                self.kind == "reading" and "language" in sets,
+                "a decoder tells the set `language` of a `reading` adapter, found "
+                f"kind {self.kind!r} and the sets {list(sets)}",
+            )
         _require(1 <= self.readings <= 64, f"readings must be 1 to 64, found {self.readings}")
         _require(
             1 <= self.frames_per_piece <= 8,

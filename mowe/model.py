@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mowe.adapter import AudioTokens, Named, Reading, ReadingAdapter, build_adapter
+from mowe.adapter import LANGUAGE, AudioTokens, Named, Reading, ReadingAdapter, build_adapter
 from mowe.config import EncoderConfig, MoWEConfig
-from mowe.encoders import AudioEncoder, EncodedAudio, build_encoder
+from mowe.encoders import AudioEncoder, EncodedAudio, build_encoder, build_spoken_language
 from mowe.fusion import Fusion, WeakFeatures
 from mowe.language_model import LanguageModel, Prompt
 from mowe.routing import Router, Routing, RoutingControl, RoutingLoss, pool_frames, routing_loss
@@ -105,6 +105,12 @@ class MoWEModel(nn.Module):
         )
         fused_dim = base_dim + self.routers * config.weak_dim
         self.adapter = build_adapter(config.adapter, fused_dim, self.language_model.dim)
+        decoder = config.adapter.decoder
+        self.spoken_language = (
+            build_spoken_language(folders.get(decoder), base_dim, config.adapter.names[LANGUAGE])
+            if decoder
+            else None
+        )
         self.attach_pieces()
 
     @property
@@ -138,6 +144,8 @@ class MoWEModel(nn.Module):
         super().train(mode)
         self.base_encoder.eval()
         self.weak_encoders.eval()
+        if self.spoken_language is not None:
+            self.spoken_language.eval()
         return self
 
     def attach_pieces(self) -> None:
@@ -147,6 +155,8 @@ class MoWEModel(nn.Module):
             self.adapter.attach(
                 language.embedding, language.respell, language.spell, language.judge
             )
+            if self.spoken_language is not None:
+                self.adapter.attach_decoder(self.spoken_language)
 
     def trained_state(self) -> dict[str, Tensor]:
         """What training changes: routers, projections, adapter and LoRA, by parameter name."""

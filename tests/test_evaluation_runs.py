@@ -20,7 +20,7 @@ from mowe.evaluation.baselines import find_baselines, whisper
 from mowe.evaluation.baselines.cepstra import cepstra_rows, cepstral_features, cosines
 from mowe.evaluation.baselines.majority import majority_rows
 from mowe.evaluation.baselines.noise import like_noise
-from mowe.evaluation.baselines.whisper import WhisperReader, _decoder_tensors
+from mowe.evaluation.baselines.whisper import WhisperReader
 from mowe.evaluation.ledger import Ledger
 from mowe.evaluation.table import BEGIN, END, between_marks, markdown
 from mowe.evaluation.table import main as table_main
@@ -301,17 +301,6 @@ def test_names_of_baselines():
     assert find_baselines("none") == ()
     assert "whisper-base" in find_baselines("all")
     assert find_baselines("noise, majority") == ("noise", "majority")
-
-
-def test_the_fused_projections_of_a_whisper_decoder_are_taken_apart():
-    fused = np.arange(18.0).reshape(9, 2)
-    parts = _decoder_tensors("layer_1/self_attention/linear_0/weight", fused)
-    names = [f"model.decoder.layers.1.self_attn.{one}_proj.weight" for one in "qkv"]
-    assert torch.equal(torch.cat([parts[name] for name in names]), torch.from_numpy(fused).float())
-    biases = _decoder_tensors("layer_0/attention/linear_1/bias", np.zeros(4))
-    assert list(biases) == ["model.decoder.layers.0.encoder_attn.v_proj.bias"]
-    with pytest.raises(WeightsError, match="unknown Whisper tensor"):
-        _decoder_tensors("layer_0/attention/linear_9/weight", fused)
 
 
 def test_the_reader_with_a_cache_writes_what_whole_passes_give(monkeypatch):

@@ -11,6 +11,7 @@ import torch
 from mowe.adapter import (
     SOUNDS,
     SPEECH,
+    AudioTokens,
     Lens,
     Named,
     Namer,
@@ -377,6 +378,24 @@ def test_a_lone_sound_is_named_by_the_statistics_of_the_whole_clip():
     assert names_of(named) == ["rain"]  # 3 for its mean of 1, where a bell has 1.5
     assert named.events.pieces[0].tolist() == [[1.5, 3.0, 0.0]] * 4
     assert torch.equal(named.events.blank, heard_at({1: 0}).events.blank)
+
+
+def test_a_decoder_shares_out_what_is_not_silence_and_its_likeliest_label_is_quoted():
+    namer = Namer(4, (), {"language": ("Dutch", "Greek")}, decoded=True)
+    for parameter in namer.label["language"].parameters():
+        torch.nn.init.zeros_(parameter)
+    namer.label["language"].bias.data[1] = math.log(3)  # three to one that somebody speaks
+    table = torch.nn.Embedding.from_pretrained(torch.eye(4))
+    namer.attach(table, lambda text: [["none", "Dutch", "Greek"].index(text.strip())])
+    sounds = AudioTokens(torch.zeros(2, 1, 4), torch.ones(2, 1).bool())
+    languages = torch.tensor([[0.6, 0.4], [0.1, 0.9]]).log()
+    named = namer(sounds, None, languages)
+    expected = [[0.25, 0.45, 0.3], [0.25, 0.075, 0.675]]
+    torch.testing.assert_close(named.probabilities()["language"], torch.tensor(expected))
+    quoted = namer.label_words(named)[:, 0]
+    assert quoted.tolist() == [[0, 1, 0, 0], [0, 0, 1, 0]]
+    namer.label["language"].bias.data[1] = -0.1  # rather nobody than somebody
+    assert namer.label_words(namer(sounds, None, languages))[0, 0].tolist() == [1, 0, 0, 0]
 
 
 def test_a_lone_voice_stays_a_voice():

@@ -125,6 +125,35 @@ def test_unheard_voices_are_told(tmp_path, manifest, checkpoint):
     assert told(model, path, 0.1 * draw.standard_normal(8_000)) == NONE
 
 
+def test_a_decoder_tells_languages_that_no_clip_speaks(tmp_path, manifest, checkpoint):
+    out = tmp_path / "out"
+    arguments = [str(checkpoint), "--sets", "language", "--decoder", "random"]
+    arguments += ["--manifest", str(manifest), "--features", str(tmp_path / "features")]
+    assert labels.main([*arguments, "--out", str(out)]) == 0
+    config, before, after = read_config(out).adapter, read_trained(checkpoint), read_trained(out)
+    assert config.decoder == "random"
+    assert {"Dutch", "Greek", "Japanese"} <= {*config.names["language"]}
+    assert len(config.names["language"]) == labels.COMMON  # Dutch and Greek are among them
+    old = {f"adapter.namer.label.language.{part}" for part in ("weight", "bias")}
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before.keys() - old)
+    model = MoWE.from_pretrained(str(out)).eval()
+    draw, path = np.random.default_rng(9), tmp_path / "unheard.wav"
+    likely = named(model, path, tone(312.0, draw)).probabilities()["language"][0]
+    assert likely.sum().item() == pytest.approx(1.0)
+    assert likely[0] < 0.5  # somebody speaks
+    assert (
+        named(model, path, 0.1 * draw.standard_normal(8_000)).probabilities()["language"][0, 0]
+        > 0.5
+    )
+
+
+def test_a_decoder_without_the_languages_is_refused(tmp_path, manifest, checkpoint, capsys):
+    arguments = [str(checkpoint), "--sets", "sound", "--decoder", "random", "--out", "x"]
+    assert labels.main([*arguments, "--manifest", str(manifest), "--features", "y"]) == 1
+    assert "a decoder tells the set 'language', the sets are sound" in capsys.readouterr().err
+
+
 def test_unheard_sounds_are_named_again(tmp_path, manifest, checkpoint):
     add_wind(manifest)
     model, fitted = labels.refit(checkpoint, manifest, tmp_path / "features", ["sound"])

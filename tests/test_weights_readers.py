@@ -7,19 +7,25 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer
+from transformers import WhisperConfig
+from transformers.models.whisper.modeling_whisper import WhisperDecoder
 
 from mowe.errors import WeightsError
 from mowe.weights.convert import (
-    as_half,
     convert_aisfx,
     convert_ge2e,
     convert_musicnn,
     convert_smollm2,
-    convert_whisper,
-    convert_whisper_lens,
     undo_rope_permutation,
 )
+from mowe.weights.converted import as_half
 from mowe.weights.readers import read_ct2, read_gguf, read_tf_checkpoint, read_torch
+from mowe.weights.whisper import (
+    convert_whisper,
+    convert_whisper_language,
+    convert_whisper_lens,
+    decoder_tensors,
+)
 
 # ---------------------------------------------------------------- CTranslate2
 
@@ -158,6 +164,79 @@ def test_a_lens_without_its_tokenizer_or_decoder_is_refused():
     kept = {name: one for name, one in ct2_decoder().items() if "layer_norm" not in name}
     with pytest.raises(WeightsError, match="layer_norm/gamma is missing"):
         convert_whisper_lens([ct2_file(kept), b"{}"])
+
+
+TONGUES = {"<|startoftranscript|>": 5, "<|el|>": 7, "<|en|>": 6, "<|translate|>": 8, "<|x|>": 9}
+
+
+def whisper_tokenizer(tokens: dict[str, int] = TONGUES) -> bytes:
+    added = [{"id": place, "content": token} for token, place in tokens.items()]
+    return json.dumps({"added_tokens": added}).encode()
+
+
+def ct2_whole_decoder(dim: int = 64) -> dict[str, np.ndarray]:
+    draw = np.random.default_rng(2)
+    shapes = {"embeddings/weight": (12, dim), "position_encodings/encodings": (9, dim)}
+    shapes |= {f"layer_norm/{one}": (dim,) for one in ("gamma", "beta")}
+    linear = {"self_attention/linear_0": 3, "self_attention/linear_1": 1, "attention/linear_0": 1}
+    linear |= {"attention/linear_1": 2, "attention/linear_2": 1, "ffn/linear_0": 4}
+    for layer in ("layer_0", "layer_1"):
+        for part, width in linear.items():
+            shapes[f"{layer}/{part}/weight"] = (width * dim, dim)
+            shapes[f"{layer}/{part}/bias"] = (width * dim,)
+        shapes[f"{layer}/ffn/linear_1/weight"] = (dim, 4 * dim)
+        shapes[f"{layer}/ffn/linear_1/bias"] = (dim,)
+        for part in ("self_attention", "attention", "ffn"):
+            shapes |= {f"{layer}/{part}/layer_norm/{one}": (dim,) for one in ("gamma", "beta")}
+    stored = {
+        f"decoder/{name}": draw.normal(size=shape).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+    for layer in ("layer_0", "layer_1"):  # Whisper's keys have no bias
+        stored[f"decoder/{layer}/self_attention/linear_0/bias"][dim : 2 * dim] = 0.0
+        stored[f"decoder/{layer}/attention/linear_1/bias"][:dim] = 0.0
+    return stored | {"decoder/num_heads": np.array(1, np.int16)}
+
+
+def test_a_decoder_that_tells_languages_fits_transformers_name_for_name():
+    stored = ct2_whole_decoder()
+    file = ct2_file(stored)
+    tensors, texts = convert_whisper_language([file[:999], whisper_tokenizer(), file[999:]])
+    config = WhisperConfig(
+        **json.loads(texts["config.json"]), max_target_positions=1, pad_token_id=None
+    )
+    expected = WhisperDecoder(config).state_dict()
+    assert {f"decoder.{name}": one.shape for name, one in expected.items()} == {
+        name: one.shape for name, one in tensors.items()
+    }
+    words, kept = stored["decoder/embeddings/weight"], tensors["decoder.embed_tokens.weight"]
+    np.testing.assert_array_equal(kept.numpy(), words[[5, 6, 7]].astype(np.float16))
+    places = json.loads(texts["generation_config.json"])["lang_to_id"]
+    assert list(places.items()) == [("<|en|>", 1), ("<|el|>", 2)]
+    fused = stored["decoder/layer_1/attention/linear_1/weight"].astype(np.float16)
+    value = tensors["decoder.layers.1.encoder_attn.v_proj.weight"]
+    np.testing.assert_array_equal(value.numpy(), fused[64:])
+
+
+def test_the_fused_projections_of_a_whisper_decoder_are_taken_apart():
+    fused = np.arange(18.0).reshape(9, 2)
+    parts = decoder_tensors("layer_1/self_attention/linear_0/weight", fused)
+    names = [f"layers.1.self_attn.{one}_proj.weight" for one in "qkv"]
+    np.testing.assert_array_equal(np.concatenate([parts[name] for name in names]), fused)
+    biases = decoder_tensors("layer_0/attention/linear_1/bias", np.zeros(4))
+    assert list(biases) == ["layers.0.encoder_attn.v_proj.bias"]
+    with pytest.raises(WeightsError, match="unknown Whisper tensor"):
+        decoder_tensors("layer_0/attention/linear_9/weight", fused)
+
+
+def test_a_decoder_without_tokenizer_languages_or_tensors_is_refused():
+    file = ct2_file(ct2_whole_decoder())
+    with pytest.raises(WeightsError, match="needs one tokenizer"):
+        convert_whisper_language([file])
+    with pytest.raises(WeightsError, match="not Whisper's, it lacks .*translate"):
+        convert_whisper_language([file, whisper_tokenizer({"<|startoftranscript|>": 5})])
+    with pytest.raises(WeightsError, match="embeddings/weight is missing"):
+        convert_whisper_language([ct2_file({}), whisper_tokenizer()])
 
 
 # ---------------------------------------------------------------- GGUF

@@ -17,11 +17,12 @@ from mowe.adapter.frames import (
     stack_frames,
     token_mask,
 )
-from mowe.adapter.naming import NONE, SOUNDS, SPEECH, Namer
+from mowe.adapter.naming import LANGUAGE, NONE, SOUNDS, SPEECH, Namer
 from mowe.adapter.reading import Lens, ReadingAdapter, ignore_columns
 from mowe.config import AdapterConfig
 
 __all__ = [
+    "LANGUAGE",
     "NONE",
     "SOUNDS",
     "SPEECH",

@@ -16,6 +16,7 @@ from mowe.adapter.frames import AudioTokens, Named, Reading
 
 Spell = Callable[[str], list[int]]  # a text to the language model's tokens
 
+LANGUAGE = "language"  # the set that a decoder may tell
 NONE = "none"  # what a set without a fitting label is called: the emotion of rain
 SOUNDS = "sound"  # among the sets told from statistics: the sounds along time
 SPEECH = "speech"  # the sound that a voice makes
@@ -77,6 +78,7 @@ class Namer(nn.Module):
         *,
         fused_dim: int = 0,
         statistics: Collection[str] = (),
+        decoded: bool = False,
     ) -> None:
         """Build one linear classifier for the sounds and one per set.
 
@@ -88,6 +90,8 @@ class Namer(nn.Module):
             statistics: Sets told from the mean and deviation of the fused frames (statistics
                 pooling, Snyder et al. 2018) instead of from audio tokens that are attended to;
                 with `SOUNDS` among them, sounds are named a second time, see `name_again`.
+            decoded: A decoder tells the labels of `LANGUAGE`; the classifier only whether there is
+                one (decision 0019).
         """
         super().__init__()
         self.events = tuple(events)
@@ -102,9 +106,13 @@ class Namer(nn.Module):
         self.around_weight: Tensor
         self.around_bias: Tensor
         self.attend = nn.Linear(llm_dim, len(self.sets))
+        self.decoded = frozenset([LANGUAGE] if decoded else [])
         self.label = nn.ModuleDict(
             {
-                name: nn.Linear(2 * fused_dim if name in statistics else llm_dim, len(labels))
+                name: nn.Linear(
+                    2 * fused_dim if name in statistics else llm_dim,
+                    2 if name in self.decoded else len(labels),
+                )
                 for name, labels in self.sets.items()
             }
         )
@@ -127,12 +135,19 @@ class Namer(nn.Module):
             if labels
         }
 
-    def forward(self, sounds: AudioTokens, pooled_frames: Tensor | None = None) -> Named:
+    def forward(
+        self,
+        sounds: AudioTokens,
+        pooled_frames: Tensor | None = None,
+        languages: Tensor | None = None,
+    ) -> Named:
         """Name what audio tokens `(batch, tokens, llm_dim)` stand for.
 
         Args:
             sounds: The tokens.
             pooled_frames: `frame_statistics` of the frames they come from, if a set needs them.
+            languages: Log-probabilities of the labels of `LANGUAGE` but `none`, `(batch, labels)`,
+                if a decoder tells them.
         """
         tokens = self.norm(sounds.tokens)
         events = Reading(
@@ -145,6 +160,10 @@ class Namer(nn.Module):
             name: self.label[name](pooled_frames if name in self.statistics else one).float()
             for name, one in zip(self.sets, pooled, strict=True)
         }
+        for name in self.decoded:
+            assert languages is not None, "a decoder tells the languages"
+            none, some = labels[name].log_softmax(dim=-1).split(1, dim=-1)
+            labels[name] = torch.cat([none, some + languages], dim=-1)
         return Named(events, labels)
 
     def name_again(self, named: Named, frames: Tensor, mask: Tensor, size: int) -> Named:
@@ -183,11 +202,18 @@ class Namer(nn.Module):
         return (likely * named.events.mask.unsqueeze(-1)) @ self._words[""]
 
     def label_words(self, named: Named) -> Tensor:
-        """One token per set, `(batch, sets, llm_dim)`."""
+        """One token per set, `(batch, sets, llm_dim)`; of a decoder the likeliest label alone."""
         likely = named.probabilities()
+        likely |= {name: _likeliest(likely[name]) for name in self.decoded}
         rows = [likely[name] @ self._words[name] for name in self.sets]
         if not rows:
             return named.events.pieces.new_zeros(
                 len(named.events.mask), 0, self.norm.weight.numel()
             )
         return torch.stack(rows, dim=1)
+
+
+def _likeliest(likely: Tensor) -> Tensor:
+    """1 at the likeliest label of `(batch, 1 + labels)`, `none` if it has more than half."""
+    best = torch.where(likely[:, 0] > 0.5, 0, 1 + likely[:, 1:].argmax(dim=-1))
+    return F.one_hot(best, likely.shape[1]).to(likely)

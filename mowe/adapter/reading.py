@@ -20,6 +20,8 @@ from mowe.config import AdapterConfig
 
 Respell = Callable[[Sequence[int]], list[int]]  # tokens to the tokens of the text they spell
 Judge = Callable[[Sequence[Sequence[int]]], list[tuple[float, int]]]  # see LanguageModel.judge
+# fused frames and their mask to log-probabilities (batch, languages)
+Languages = Callable[[Tensor, Tensor], Tensor]
 
 _KERNEL = 15  # frames a block's convolution sees
 _HEADS = 8
@@ -126,6 +128,7 @@ class ReadingAdapter(nn.Module):
             config.names,
             fused_dim=fused_dim,
             statistics=config.statistics,
+            decoded=bool(config.decoder),
         )
         self.reader = _Reader(fused_dim, config)
         self.piece = nn.Linear(config.hidden_dim, config.vocabulary_size, bias=False)
@@ -141,6 +144,7 @@ class ReadingAdapter(nn.Module):
         self.config = config
         self._text: tuple[nn.Embedding, Respell] | None = None  # a tuple is no submodule
         self._judge: Judge | None = None
+        self._decoder: tuple[Languages] | None = None
 
     @torch.no_grad()
     def attach(
@@ -201,11 +205,19 @@ class ReadingAdapter(nn.Module):
         pieces = self.piece(hidden).float() * self.sharpness
         return Reading(pieces, self.gate(self.gate_norm(hidden)).float().squeeze(-1), real)
 
+    def attach_decoder(self, decoder: Languages) -> None:
+        """Take what tells the labels of `language`, in their order."""
+        self._decoder = (decoder,)
+
     def hear(self, frames: Tensor, mask: Tensor) -> tuple[AudioTokens, Named]:
         """The parts before the opening: a token per `frames_per_token` frames, one per set."""
         sounds = self.heard(frames, mask)
         pooled = frame_statistics(frames, mask) if self.namer.statistics else None
-        named = self.namer(sounds, pooled)
+        languages = None
+        if self.config.decoder:
+            assert self._decoder is not None, "attach_decoder() comes before the first forward"
+            languages = self._decoder[0](frames, mask)
+        named = self.namer(sounds, pooled, languages)
         if self.namer.names_again and not self.training:
             named = self.namer.name_again(named, frames, mask, self.config.frames_per_token)
         # As long as text embeddings are, so that neither part drowns the other.

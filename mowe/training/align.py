@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from mowe.adapter import NONE, SPEECH, Named, Namer, Reading
+from mowe.adapter import LANGUAGE, NONE, SPEECH, Named, Namer, Reading
 from mowe.encoders import EncodedAudio
 from mowe.errors import ConfigError
 from mowe.training.manifest import Example
@@ -23,7 +23,7 @@ _SHORT_MERGES = 2000  # of the pieces that spell what longer ones do not cover
 _SILENT_PIECES = 10  # pieces that a sound without speech counts for in the mean loss
 
 
-SOUND, CAPTION, COUNT, LANGUAGE = "sound", "caption", "count", "language"
+SOUND, CAPTION, COUNT = "sound", "caption", "count"
 SOUND_TASKS = (SOUND, CAPTION, COUNT, "order", "compare")  # about sounds; a voice may be beside
 SPOKEN_SETS = ("emotion", "gender", LANGUAGE)  # tasks whose answer is one label of a voice
 NUMBERS = {

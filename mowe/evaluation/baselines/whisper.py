@@ -5,14 +5,12 @@ transformers. Nothing of Whisper's fallbacks (temperature, silence, repetition) 
 """
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
 from mowe.audio import SAMPLE_RATE, Recording
@@ -22,24 +20,11 @@ from mowe.evaluation.ledger import Ledger, Row
 from mowe.evaluation.pinned import pinned_files
 from mowe.evaluation.tasks import TRANSCRIBE
 from mowe.weights.catalogue import WHISPER_BASE, WHISPER_TINY_EN, Member, Wheel
-from mowe.weights.convert import CT2_FIELDS, convert_whisper
 from mowe.weights.readers import read_ct2
+from mowe.weights.whisper import convert_whisper, decoder_tensors
 
 MAX_TOKENS = 224  # of one transcript: half of the decoder's positions, as Whisper has it
 MULTILINGUAL_VOCABULARY = 51_865  # tokens; a smaller one knows English alone
-# CTranslate2 names of a decoder layer and transformers'; fused projections are split into several
-LAYER: Mapping[str, tuple[str, ...]] = {
-    "self_attention/layer_norm": ("self_attn_layer_norm",),
-    "self_attention/linear_0": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
-    "self_attention/linear_1": ("self_attn.out_proj",),
-    "attention/layer_norm": ("encoder_attn_layer_norm",),
-    "attention/linear_0": ("encoder_attn.q_proj",),
-    "attention/linear_1": ("encoder_attn.k_proj", "encoder_attn.v_proj"),
-    "attention/linear_2": ("encoder_attn.out_proj",),
-    "ffn/layer_norm": ("final_layer_norm",),
-    "ffn/linear_0": ("fc1",),
-    "ffn/linear_1": ("fc2",),
-}
 
 
 @dataclass(frozen=True)
@@ -166,7 +151,8 @@ def build_whisper(parts: Sequence[bytes]) -> WhisperForConditionalGeneration:
     state = {f"model.encoder.{name}": value.float() for name, value in encoder.tensors.items()}
     for name, values in read_ct2(b"".join(parts)).items():
         if name.startswith("decoder/") and values.ndim:  # a scalar is a setting, not a weight
-            state |= _decoder_tensors(name.removeprefix("decoder/"), values)
+            for key, one in decoder_tensors(name.removeprefix("decoder/"), values).items():
+                state[f"model.decoder.{key}"] = torch.from_numpy(one.astype(np.float32))
     state["proj_out.weight"] = state["model.decoder.embed_tokens.weight"]
     model = WhisperForConditionalGeneration(
         WhisperConfig(**json.loads(encoder.texts["config.json"]))
@@ -176,28 +162,6 @@ def build_whisper(parts: Sequence[bytes]) -> WhisperForConditionalGeneration:
     except RuntimeError as error:
         raise WeightsError(f"not a whole Whisper: {str(error).splitlines()[1].strip()}") from error
     return model
-
-
-def _decoder_tensors(name: str, values: np.ndarray) -> dict[str, Tensor]:
-    tensor = torch.from_numpy(values.astype(np.float32))
-    place, _, field = name.rpartition("/")
-    top = {
-        "embeddings/weight": "embed_tokens.weight",
-        "position_encodings/encodings": "embed_positions.weight",
-    }
-    if name in top:
-        return {f"model.decoder.{top[name]}": tensor}
-    layer = re.fullmatch(r"layer_(\d+)/(.+)", place)
-    if layer is None:
-        return {f"model.decoder.{place}.{CT2_FIELDS[field]}": tensor}
-    if layer[2] not in LAYER:
-        raise WeightsError(f"unknown Whisper tensor decoder/{name}")
-    parts = LAYER[layer[2]]
-    return {
-        f"model.decoder.layers.{layer[1]}.{part}.{CT2_FIELDS[field]}": one
-        for part, one in zip(parts, tensor.chunk(len(parts)), strict=True)
-        if not (part.endswith("k_proj") and field == "bias")  # Whisper's keys have none
-    }
 
 
 def whisper_rows(pinned: PinnedWhisper, questions: Sequence[Question], ledger: Ledger) -> list[Row]:

@@ -1,0 +1,239 @@
+"""From CTranslate2's Whisper: the encoder, and what its decoder knows."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mowe.errors import WeightsError
+from mowe.weights.converted import Converted, as_half, as_json
+from mowe.weights.readers import read_ct2
+
+WHISPER_HEAD_DIM = 64  # width of one attention head, the same in every Whisper
+
+# CTranslate2 names behind `encoder/` and ours, per layer; the fused q, k and v are split apart.
+CT2_LAYER = {
+    "self_attention/layer_norm": "self_attn_layer_norm",
+    "self_attention/linear_1": "self_attn.out_proj",
+    "ffn/layer_norm": "final_layer_norm",
+    "ffn/linear_0": "fc1",
+    "ffn/linear_1": "fc2",
+}
+CT2_FIELDS = {"weight": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
+# CTranslate2 names of a decoder layer and transformers'; fused projections are split into several
+CT2_DECODER_LAYER: Mapping[str, tuple[str, ...]] = {
+    "self_attention/layer_norm": ("self_attn_layer_norm",),
+    "self_attention/linear_0": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    "self_attention/linear_1": ("self_attn.out_proj",),
+    "attention/layer_norm": ("encoder_attn_layer_norm",),
+    "attention/linear_0": ("encoder_attn.q_proj",),
+    "attention/linear_1": ("encoder_attn.k_proj", "encoder_attn.v_proj"),
+    "attention/linear_2": ("encoder_attn.out_proj",),
+    "ffn/layer_norm": ("final_layer_norm",),
+    "ffn/linear_0": ("fc1",),
+    "ffn/linear_1": ("fc2",),
+}
+CT2_DECODER_TOP = {
+    "embeddings/weight": "embed_tokens.weight",
+    "position_encodings/encodings": "embed_positions.weight",
+}
+
+
+def convert_whisper(files: Sequence[bytes]) -> Converted:
+    """The encoder of a CTranslate2 Whisper, under the names of transformers' `WhisperEncoder`.
+
+    Args:
+        files: The parts of one `model.bin`, in order.
+
+    Raises:
+        WeightsError: If a tensor is missing, or the key bias that Whisper lacks is not zero.
+    """
+    stored = read_ct2(b"".join(files))
+    tensors: dict[str, np.ndarray] = {}
+    for name, values in stored.items():
+        if name.startswith("encoder/") and values.ndim:  # a scalar is a setting, not a weight
+            tensors.update(_whisper_tensors(name.removeprefix("encoder/"), values))
+    return Converted(as_half(tensors), {"config.json": as_json(_whisper_config(tensors, stored))})
+
+
+def _whisper_tensors(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    if name == "position_encodings/encodings":
+        return {"embed_positions.weight": values}
+    place, _, field = name.rpartition("/")
+    layer = re.fullmatch(r"layer_(\d+)/(.+)", place)
+    if layer is None:  # conv1, conv2 and layer_norm keep their names
+        return {f"{place}.{CT2_FIELDS[field]}": values}
+    prefix, part = f"layers.{layer[1]}.", layer[2]
+    if part == "self_attention/linear_0":
+        return _split_attention(prefix + "self_attn.", CT2_FIELDS[field], values)
+    if part not in CT2_LAYER:
+        raise WeightsError(f"unknown Whisper tensor encoder/{name}")
+    return {f"{prefix}{CT2_LAYER[part]}.{CT2_FIELDS[field]}": values}
+
+
+def _split_attention(prefix: str, field: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    """Fused q, k, v rows, `(3 * dim, ...)`, as three tensors; Whisper's keys have no bias."""
+    query, key, value = np.split(values, 3)
+    parts = {f"{prefix}q_proj.{field}": query, f"{prefix}v_proj.{field}": value}
+    if field == "weight":
+        parts[f"{prefix}k_proj.weight"] = key
+    elif np.any(key):
+        raise WeightsError(f"{prefix}k_proj has a bias that is not zero, Whisper has none")
+    return parts
+
+
+def _whisper_config(
+    tensors: Mapping[str, np.ndarray], stored: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """A `WhisperConfig`, read off the tensors; the decoder's sizes equal the encoder's."""
+    needed = ("conv1.weight", "embed_positions.weight", "layers.0.fc1.weight")
+    missing = [name for name in needed if name not in tensors]
+    if missing or "decoder/embeddings/weight" not in stored:
+        raise WeightsError(f"not a whole Whisper model: {missing or 'the decoder'} missing")
+    dim, mels, _ = tensors["conv1.weight"].shape
+    layers = len({name.split(".")[1] for name in tensors if name.startswith("layers.")})
+    heads, ffn_dim = dim // WHISPER_HEAD_DIM, tensors["layers.0.fc1.weight"].shape[0]
+    return {
+        "architectures": ["WhisperModel"],
+        "model_type": "whisper",
+        "d_model": dim,
+        "num_mel_bins": mels,
+        "max_source_positions": tensors["embed_positions.weight"].shape[0],
+        "encoder_layers": layers,
+        "encoder_attention_heads": heads,
+        "encoder_ffn_dim": ffn_dim,
+        "decoder_layers": layers,
+        "decoder_attention_heads": heads,
+        "decoder_ffn_dim": ffn_dim,
+        "vocab_size": stored["decoder/embeddings/weight"].shape[0],
+    }
+
+
+def convert_whisper_lens(files: Sequence[bytes]) -> Converted:
+    """How a Whisper decoder looks at single encoder frames: a linear map, a norm, its words.
+
+    A decoder layer adds `out(value(frame))` to its state for each frame that it attends to; summed
+    over the layers and normalised, a frame can be compared with the words' embeddings by itself.
+
+    Args:
+        files: The parts of one `model.bin` and the `tokenizer.json`, in any order.
+
+    Returns:
+        `map.weight` `(dim, dim)`, `map.bias`, `norm.weight`, `norm.bias` and `words` `(vocabulary,
+        dim)`, beside the tokenizer.
+
+    Raises:
+        WeightsError: If there is not one tokenizer, or a tensor is missing.
+    """
+    spelling = [one for one in files if one.startswith(b"{")]
+    if len(spelling) != 1:
+        raise WeightsError(f"a lens needs one tokenizer.json, found {len(spelling)}")
+    stored = read_ct2(b"".join(one for one in files if one is not spelling[0]))
+    attention = re.compile(r"decoder/layer_\d+/attention/linear_1/weight")
+    layers = [name.removesuffix("linear_1/weight") for name in stored if attention.fullmatch(name)]
+    if not layers:
+        raise WeightsError("not a whole Whisper model: the decoder's layers are missing")
+    weight, bias = [], []
+    for layer in layers:
+        value, value_bias = (
+            np.split(_decoder_tensor(stored, f"{layer}linear_1/{field}"), 2)[1]  # keys, then values
+            for field in ("weight", "bias")
+        )
+        out = _decoder_tensor(stored, f"{layer}linear_2/weight")
+        weight.append(out @ value)
+        bias.append(out @ value_bias + _decoder_tensor(stored, f"{layer}linear_2/bias"))
+    tensors = {
+        "map.weight": np.sum(weight, axis=0),
+        "map.bias": np.sum(bias, axis=0),
+        "norm.weight": _decoder_tensor(stored, "decoder/layer_norm/gamma"),
+        "norm.bias": _decoder_tensor(stored, "decoder/layer_norm/beta"),
+        "words": _decoder_tensor(stored, "decoder/embeddings/weight"),
+    }
+    return Converted(as_half(tensors), {"tokenizer.json": spelling[0].decode()})
+
+
+def _decoder_tensor(stored: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    if name not in stored:
+        raise WeightsError(f"not a whole Whisper model: {name} is missing")
+    return stored[name].astype(np.float32)
+
+
+def convert_whisper_language(files: Sequence[bytes]) -> Converted:
+    """What tells the language in a CTranslate2 Whisper: its decoder, for one step.
+
+    Args:
+        files: The parts of one `model.bin` and the `tokenizer.json`, in any order.
+
+    Returns:
+        The decoder under the names of transformers' `WhisperDecoder`, with one position; of the
+        vocabulary the start token and the languages, in the tokenizer's order.
+
+    Raises:
+        WeightsError: If there is not one tokenizer with languages, or a tensor is missing.
+    """
+    spelling = [one for one in files if one.startswith(b"{")]
+    if len(spelling) != 1:
+        raise WeightsError(f"telling languages needs one tokenizer.json, found {len(spelling)}")
+    start, languages = _language_tokens(json.loads(spelling[0]))
+    stored = read_ct2(b"".join(one for one in files if one is not spelling[0]))
+    for name in ("embeddings/weight", "position_encodings/encodings", "layer_norm/gamma"):
+        _decoder_tensor(stored, f"decoder/{name}")
+    tensors: dict[str, np.ndarray] = {}
+    for name, values in stored.items():
+        if name.startswith("decoder/") and values.ndim:
+            tensors.update(decoder_tensors(name.removeprefix("decoder/"), values))
+    words = tensors.pop("embed_tokens.weight")
+    tensors["embed_tokens.weight"] = words[[start, *languages.values()]]
+    tensors["embed_positions.weight"] = tensors["embed_positions.weight"][:1]
+    config = {
+        "model_type": "whisper",
+        "d_model": words.shape[1],
+        "decoder_layers": len({name.split(".")[1] for name in tensors if "layers." in name}),
+        "decoder_attention_heads": words.shape[1] // WHISPER_HEAD_DIM,
+        "decoder_ffn_dim": len(tensors["layers.0.fc1.weight"]),
+        "vocab_size": 1 + len(languages),
+        "decoder_start_token_id": 0,
+    }
+    places = {token: place for place, token in enumerate(languages, start=1)}
+    generation = as_json({"lang_to_id": places})
+    texts = {"config.json": as_json(config), "generation_config.json": generation}
+    return Converted(as_half({f"decoder.{key}": one for key, one in tensors.items()}), texts)
+
+
+def _language_tokens(tokenizer: Mapping[str, Any]) -> tuple[int, dict[str, int]]:
+    """Whisper's start token, and those of its languages: they lie between it and the tasks."""
+    tokens = {one["content"]: int(one["id"]) for one in tokenizer.get("added_tokens", ())}
+    try:
+        start, end = tokens["<|startoftranscript|>"], tokens["<|translate|>"]
+    except KeyError as error:
+        raise WeightsError(f"the tokenizer.json is not Whisper's, it lacks {error}") from error
+    between = sorted((place, token) for token, place in tokens.items() if start < place < end)
+    return start, {token: place for place, token in between}
+
+
+def decoder_tensors(name: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    """A tensor of a CTranslate2 decoder under the names of transformers' `WhisperDecoder`.
+
+    Args:
+        name: What stands behind `decoder/`.
+        values: Of keys, queries and values together they are split.
+
+    Raises:
+        WeightsError: If the name is unknown.
+    """
+    place, _, field = name.rpartition("/")
+    if name in CT2_DECODER_TOP:
+        return {CT2_DECODER_TOP[name]: values}
+    layer = re.fullmatch(r"layer_(\d+)/(.+)", place)
+    if layer is None:
+        return {f"{place}.{CT2_FIELDS[field]}": values}
+    if layer[2] not in CT2_DECODER_LAYER:
+        raise WeightsError(f"unknown Whisper tensor decoder/{name}")
+    parts = CT2_DECODER_LAYER[layer[2]]
+    return {
+        f"layers.{layer[1]}.{part}.{CT2_FIELDS[field]}": one
+        for part, one in zip(parts, np.split(values, len(parts)), strict=True)
+        if not (part.endswith("k_proj") and field == "bias")  # Whisper's keys have none
+    }
