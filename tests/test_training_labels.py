@@ -18,6 +18,7 @@ from mowe.model import make_batch
 from mowe.presets import TINY_RANDOM
 from mowe.training import labels
 from mowe.training.manifest import Example
+from mowe.training.run import _started
 
 VOICES = {"Dutch": 300.0, "Greek": 900.0}  # Hz
 CLIPS = 10
@@ -59,6 +60,12 @@ def line_of(name: str, task: str, label: str) -> dict[str, object]:
     }
 
 
+UNTRAINED = replace(
+    TINY_RANDOM,
+    adapter=AdapterConfig(
+        kind="reading", frames_per_token=10, hidden_dim=16, residual_dim=8, layers=1
+    ),
+)
 SOUND_NAMES = ("rain", "speech", "wind")
 
 
@@ -66,11 +73,8 @@ SOUND_NAMES = ("rain", "speech", "wind")
 def checkpoint(tmp_path) -> Path:
     torch.manual_seed(0)
     names = {"gender": ("man", "woman"), "language": ("Dutch", "Greek")}
-    adapter = AdapterConfig(
-        kind="reading", frames_per_token=10, hidden_dim=16, residual_dim=8, layers=1,
-        vocabulary_size=7, names=names, events=SOUND_NAMES,
-    )  # fmt: skip
-    model = MoWE.from_config(replace(TINY_RANDOM, adapter=adapter), device="cpu")
+    adapter = replace(UNTRAINED.adapter, vocabulary_size=7, names=names, events=SOUND_NAMES)
+    model = MoWE.from_config(replace(UNTRAINED, adapter=adapter), device="cpu")
     model.adapter.namer.pause.bias.data.fill_(-99.0)  # it hears a sound in every token
     model.save_pretrained(tmp_path / "start")
     return tmp_path / "start"
@@ -137,6 +141,7 @@ def test_a_decoder_tells_languages_that_no_clip_speaks(tmp_path, manifest, check
     old = {f"adapter.namer.label.language.{part}" for part in ("weight", "bias")}
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before.keys() - old)
+    assert _started(out, UNTRAINED) == read_config(out)  # training goes on from it
     model = MoWE.from_pretrained(str(out)).eval()
     draw, path = np.random.default_rng(9), tmp_path / "unheard.wav"
     likely = named(model, path, tone(312.0, draw)).probabilities()["language"][0]

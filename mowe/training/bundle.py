@@ -23,7 +23,7 @@ import soundfile
 from tqdm import tqdm
 
 from mowe import weights
-from mowe.checkpoint import sources
+from mowe.checkpoint import read_config, sources
 from mowe.config import to_dict
 from mowe.errors import ConfigError, MoweError
 from mowe.training.config import read_training_config
@@ -202,7 +202,8 @@ def _recipe(recipe: Path, scratch: Path) -> Iterator[Packed]:
 def _weights(recipe: Path, scratch: Path) -> Iterator[Packed]:
     """Every frozen component, where `MOWE_CACHE` and `HF_HUB_CACHE` will be looked through."""
     config = read_training_config(recipe)
-    for source in (*sources(read_mixture(config.preset)), *filter(None, [config.lens])):
+    mixture = read_config(config.start) if config.start else read_mixture(config.preset)
+    for source in (*sources(mixture), *filter(None, [config.lens])):
         kind, _, name = source.partition(":")
         folder = weights.resolve(source)
         if kind == "folder":

@@ -177,7 +177,9 @@ def _started(start: Path, mixture: MoWEConfig) -> MoWEConfig:
     found, chooses = read_config(start), ("readings", "language_weight", "word_bonus")
     asked = {name: getattr(mixture.adapter, name) for name in chooses}
     found = replace(found, adapter=replace(found.adapter, **asked))
-    fresh = replace(found.adapter, vocabulary_size=0, events=(), names={}, statistics=())
+    fresh = replace(
+        found.adapter, vocabulary_size=0, events=(), names={}, statistics=(), decoder=""
+    )
     if replace(found, adapter=fresh) != mixture:
         raise ConfigError(f"{start} holds another mixture ({found.preset!r}) than this run's")
     return found
