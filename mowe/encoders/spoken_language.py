@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperDecoder
@@ -39,8 +40,9 @@ class SpokenLanguage(nn.Module):
         self.languages = tuple(languages)
         self.dim = int(stack.config.d_model)
 
+    @torch.no_grad()
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
-        """Log-probabilities `(batch, languages)`, float32.
+        """Log-probabilities `(batch, languages)`, float32, without gradient.
 
         Args:
             frames: Base frames, of at most 30 s, `(batch, frames, dim)`; or fused frames, which
