@@ -127,10 +127,7 @@ def convert_whisper_lens(files: Sequence[bytes]) -> Converted:
     Raises:
         WeightsError: If there is not one tokenizer, or a tensor is missing.
     """
-    spelling = [one for one in files if one.startswith(b"{")]
-    if len(spelling) != 1:
-        raise WeightsError(f"a lens needs one tokenizer.json, found {len(spelling)}")
-    stored = read_ct2(b"".join(one for one in files if one is not spelling[0]))
+    spelling, stored = _tokenizer_and_model(files)
     attention = re.compile(r"decoder/layer_\d+/attention/linear_1/weight")
     layers = [name.removesuffix("linear_1/weight") for name in stored if attention.fullmatch(name)]
     if not layers:
@@ -151,7 +148,15 @@ def convert_whisper_lens(files: Sequence[bytes]) -> Converted:
         "norm.bias": _decoder_tensor(stored, "decoder/layer_norm/beta"),
         "words": _decoder_tensor(stored, "decoder/embeddings/weight"),
     }
-    return Converted(as_half(tensors), {"tokenizer.json": spelling[0].decode()})
+    return Converted(as_half(tensors), {"tokenizer.json": spelling.decode()})
+
+
+def _tokenizer_and_model(files: Sequence[bytes]) -> tuple[bytes, dict[str, np.ndarray]]:
+    """The `tokenizer.json` among the files, and the tensors that the others hold together."""
+    spelling = [one for one in files if one.startswith(b"{")]
+    if len(spelling) != 1:
+        raise WeightsError(f"a Whisper decoder needs one tokenizer.json, found {len(spelling)}")
+    return spelling[0], read_ct2(b"".join(one for one in files if one is not spelling[0]))
 
 
 def _decoder_tensor(stored: Mapping[str, np.ndarray], name: str) -> np.ndarray:
@@ -173,11 +178,8 @@ def convert_whisper_language(files: Sequence[bytes]) -> Converted:
     Raises:
         WeightsError: If there is not one tokenizer with languages, or a tensor is missing.
     """
-    spelling = [one for one in files if one.startswith(b"{")]
-    if len(spelling) != 1:
-        raise WeightsError(f"telling languages needs one tokenizer.json, found {len(spelling)}")
-    start, languages = _language_tokens(json.loads(spelling[0]))
-    stored = read_ct2(b"".join(one for one in files if one is not spelling[0]))
+    spelling, stored = _tokenizer_and_model(files)
+    start, languages = _language_tokens(json.loads(spelling))
     for name in ("embeddings/weight", "position_encodings/encodings", "layer_norm/gamma"):
         _decoder_tensor(stored, f"decoder/{name}")
     tensors: dict[str, np.ndarray] = {}
