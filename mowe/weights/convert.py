@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 from torch import Tensor
 
 from mowe.errors import WeightsError
@@ -13,7 +14,7 @@ from mowe.weights.readers import read_gguf, read_tf_checkpoint, read_torch
 from mowe.weights.tokenizer import tokenizer_files
 from mowe.weights.whisper import (
     convert_whisper,
-    convert_whisper_language,
+    convert_whisper_decoder,
     convert_whisper_lens,
 )
 
@@ -71,6 +72,11 @@ def convert_musicnn(files: Sequence[bytes]) -> Converted:
     if not kept:
         raise WeightsError("no musiCNN variables in the TensorFlow checkpoint")
     return Converted(as_half(kept), {})
+
+
+def convert_silero(files: Sequence[bytes]) -> Converted:
+    """The voice activity detector, under its own names and in full precision."""
+    return Converted(safetensors.torch.load(files[0]), {})
 
 
 def convert_smollm2(files: Sequence[bytes]) -> Converted:
@@ -159,10 +165,11 @@ def _with_prefix(state: Mapping[str, Tensor], prefixes: tuple[str, ...]) -> dict
 CONVERTERS: dict[str, Callable[[Sequence[bytes]], Converted]] = {
     "whisper": convert_whisper,
     "whisper-lens": convert_whisper_lens,
-    "whisper-language": convert_whisper_language,
+    "whisper-decoder": convert_whisper_decoder,
     "ge2e": convert_ge2e,
     "aisfx": convert_aisfx,
     "musicnn": convert_musicnn,
     "fcpe": convert_fcpe,
+    "silero": convert_silero,
     "smollm2": convert_smollm2,
 }

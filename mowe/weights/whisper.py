@@ -35,6 +35,9 @@ CT2_DECODER_LAYER: Mapping[str, tuple[str, ...]] = {
     "ffn/linear_0": ("fc1",),
     "ffn/linear_1": ("fc2",),
 }
+DECODER_LANDMARKS = (
+    "embed_tokens.weight", "embed_positions.weight", "layers.0.fc1.weight", "layer_norm.weight",
+)  # fmt: skip
 CT2_DECODER_TOP = {
     "embeddings/weight": "embed_tokens.weight",
     "position_encodings/encodings": "embed_positions.weight",
@@ -165,54 +168,56 @@ def _decoder_tensor(stored: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     return stored[name].astype(np.float32)
 
 
-def convert_whisper_language(files: Sequence[bytes]) -> Converted:
-    """What tells the language in a CTranslate2 Whisper: its decoder, for one step.
+def convert_whisper_decoder(files: Sequence[bytes]) -> Converted:
+    """The text decoder of a CTranslate2 Whisper, with its tokenizer.
 
     Args:
-        files: The parts of one `model.bin` and the `tokenizer.json`, in any order.
+        files: The parts of one `model.bin`, its `tokenizer.json` and its `config.json`, in any
+            order.
 
     Returns:
-        The decoder under the names of transformers' `WhisperDecoder`, with one position; of the
-        vocabulary the start token and the languages, in the tokenizer's order.
+        The decoder under the names of transformers' `WhisperDecoder`, `tokenizer.json`,
+        `config.json`, and the tokens it never writes in `generation_config.json`.
 
     Raises:
-        WeightsError: If there is not one tokenizer with languages, or a tensor is missing.
+        WeightsError: If a file or a tensor is missing.
     """
-    spelling, stored = _tokenizer_and_model(files)
-    start, languages = _language_tokens(json.loads(spelling))
-    for name in ("embeddings/weight", "position_encodings/encodings", "layer_norm/gamma"):
-        _decoder_tensor(stored, f"decoder/{name}")
+    texts = {_kind_of(one): one for one in files if one.lstrip().startswith(b"{")}
+    if texts.keys() != {"tokenizer", "config"}:
+        raise WeightsError(
+            f"a Whisper decoder needs a tokenizer.json and a config.json, found {sorted(texts)}"
+        )
+    stored = read_ct2(b"".join(one for one in files if not one.lstrip().startswith(b"{")))
     tensors: dict[str, np.ndarray] = {}
     for name, values in stored.items():
         if name.startswith("decoder/") and values.ndim:
             tensors.update(decoder_tensors(name.removeprefix("decoder/"), values))
-    words = tensors.pop("embed_tokens.weight")
-    tensors["embed_tokens.weight"] = words[[start, *languages.values()]]
-    tensors["embed_positions.weight"] = tensors["embed_positions.weight"][:1]
+    missing = [one for one in DECODER_LANDMARKS if one not in tensors]
+    if missing:
+        raise WeightsError(f"not a whole Whisper model: the decoder's {missing} are missing")
+    settings = json.loads(texts["config"])
+    vocabulary, dim = tensors["embed_tokens.weight"].shape
     config = {
         "model_type": "whisper",
-        "d_model": words.shape[1],
+        "d_model": dim,
         "decoder_layers": len({name.split(".")[1] for name in tensors if "layers." in name}),
-        "decoder_attention_heads": words.shape[1] // WHISPER_HEAD_DIM,
+        "decoder_attention_heads": dim // WHISPER_HEAD_DIM,
         "decoder_ffn_dim": len(tensors["layers.0.fc1.weight"]),
-        "vocab_size": 1 + len(languages),
-        "decoder_start_token_id": 0,
+        "vocab_size": vocabulary,
     }
-    places = {token: place for place, token in enumerate(languages, start=1)}
-    generation = as_json({"lang_to_id": places})
-    texts = {"config.json": as_json(config), "generation_config.json": generation}
-    return Converted(as_half({f"decoder.{key}": one for key, one in tensors.items()}), texts)
+    generation = {"suppress_tokens": settings["suppress_ids"]}
+    return Converted(
+        as_half({f"decoder.{key}": one for key, one in tensors.items()}),
+        {
+            "config.json": as_json(config),
+            "generation_config.json": as_json(generation),
+            "tokenizer.json": texts["tokenizer"].decode(),
+        },
+    )
 
 
-def _language_tokens(tokenizer: Mapping[str, Any]) -> tuple[int, dict[str, int]]:
-    """Whisper's start token, and those of its languages: they lie between it and the tasks."""
-    tokens = {one["content"]: int(one["id"]) for one in tokenizer.get("added_tokens", ())}
-    try:
-        start, end = tokens["<|startoftranscript|>"], tokens["<|translate|>"]
-    except KeyError as error:
-        raise WeightsError(f"the tokenizer.json is not Whisper's, it lacks {error}") from error
-    between = sorted((place, token) for token, place in tokens.items() if start < place < end)
-    return start, {token: place for place, token in between}
+def _kind_of(text: bytes) -> str:
+    return "tokenizer" if "added_tokens" in json.loads(text) else "config"
 
 
 def decoder_tensors(name: str, values: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,0 +1,90 @@
+"""Whisper's tokens: text, languages, tasks and times, and what it is not to write."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+from mowe.errors import WeightsError
+
+SECONDS_PER_TIME = 0.02  # s; the step of time tokens, one per encoder frame
+
+
+class Vocabulary:
+    """What a Whisper's tokens mean.
+
+    Attributes:
+        languages: Token of each language by its English name, in the order of the tokens.
+        never: Tokens that are never written: signs that are no speech, and control tokens.
+        figures: Tokens that hold a digit.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, never: Sequence[int] = ()) -> None:
+        """Read the special tokens off a tokenizer.
+
+        Raises:
+            WeightsError: If one is missing.
+        """
+        self._tokenizer = tokenizer
+        self.start = self._id("<|startoftranscript|>")
+        self.end = self._id("<|endoftext|>")
+        self.tasks = {name: self._id(f"<|{name}|>") for name in ("transcribe", "translate")}
+        # newer vocabularies call the same token so
+        self.silence = self._id("<|nocaptions|>", "<|nospeech|>")
+        self.first_time = self._id("<|notimestamps|>") + 1
+        known = tokenizer.get_vocab()
+        codes = {f"<|{code}|>": name.title() for code, name in LANGUAGES.items()}
+        found = sorted((known[token], name) for token, name in codes.items() if token in known)
+        self.languages = {name: token for token, name in found if self.start < token}
+        controls = range(self.end + 1, self.first_time)
+        self.never = tuple(sorted({*never, *controls}))
+        self.figures = tuple(
+            token
+            for text, token in known.items()
+            if token < self.end and any(sign.isdigit() for sign in text)
+        )
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The text of some tokens, times and control tokens left out."""
+        words: str = self._tokenizer.decode([token for token in tokens if token < self.end])
+        return words
+
+    def seconds(self, token: int) -> float:
+        """The time that a time token means, s after the start of the window."""
+        return (token - self.first_time) * SECONDS_PER_TIME
+
+    def _id(self, *names: str) -> int:
+        found = [one for one in map(self._tokenizer.token_to_id, names) if one is not None]
+        if not found:
+            raise WeightsError(f"the tokenizer is not Whisper's, it lacks {names[0]}")
+        return int(found[0])
+
+
+def load_vocabulary(folder: Path) -> Vocabulary:
+    """The vocabulary of a Whisper in hub layout.
+
+    Raises:
+        WeightsError: If a file is missing, or it is no Whisper's that knows times.
+    """
+    generation = read_json(folder / "generation_config.json")
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise WeightsError(f"{folder.name} holds no tokenizer.json; fetch the component again")
+    never = [token for token in generation.get("suppress_tokens") or () if token >= 0]
+    return Vocabulary(Tokenizer.from_file(str(path)), never)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        WeightsError: If there is none.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"cannot read {path}: {error}; fetch the component again") from error
+    return content
