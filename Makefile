@@ -63,15 +63,13 @@ CORPUS_ARGS ?=
 corpus: $(RUNTIME)  ## build training data: make corpus SIZE=small CORPUS_ARGS="--esc10 FOLDER"
 	$(RUN) -m mowe.training.corpus build --out $(CORPUS) --size $(SIZE) --jobs 2 $(CORPUS_ARGS)
 
-# the full recipe has two parts: first to read, then to read better, to name and to answer
-RECIPES := mowe/training/recipes
-CONFIG ?= $(if $(SUFFIX),$(RECIPES)/mini-small.json,$(RECIPES)/mini-read.json $(RECIPES)/mini.json)
+CONFIG ?= mowe/training/recipes/mini$(SUFFIX).json
 train: $(RUNTIME) $(WEIGHTS)  ## train: make train SIZE=small, or CONFIG=path/to/run.json
-	@for config in $(CONFIG); do $(RUN) -m mowe.training --config "$$config" || exit; done
+	$(RUN) -m mowe.training --config $(CONFIG)
 
 BUNDLE_ARGS ?=
 bundle: $(RUNTIME) $(WEIGHTS)  ## corpus, weights and project in small files, to train on another machine
-	$(RUN) -m mowe.training.bundle --corpus $(CORPUS) --recipe $(firstword $(CONFIG)) --out bundle $(BUNDLE_ARGS)
+	$(RUN) -m mowe.training.bundle --corpus $(CORPUS) --recipe $(CONFIG) --out bundle $(BUNDLE_ARGS)
 
 # with SIZE=small a look at the table, of too few questions to compare anything by
 EVAL_ARGS ?= --suite mini --manifest $(CORPUS)/manifest.jsonl --baselines all $(if $(SUFFIX),--limit 3) \

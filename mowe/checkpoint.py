@@ -146,7 +146,7 @@ def place(model: MoWEModel, device: str, dtype: torch.dtype) -> None:
     for name, parameter in model.language_model.named_parameters():
         wanted = torch.float32 if ".lora_" in name else dtype
         parameter.data = parameter.data.to(wanted)
-    model.attach_pieces()
+    model.attach_words()
     model.eval()
 
 
@@ -208,7 +208,7 @@ def load_trained(model: MoWEModel, state: Mapping[str, Tensor]) -> None:
                 f"{tuple(tensor.shape)} in preset {model.config.preset!r}"
             )
         tensor.copy_(state[name])
-    model.attach_pieces()
+    model.attach_words()
 
 
 def check_components(folder: Path, config: MoWEConfig) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from mowe.errors import ConfigError
 
 ROUTERS = ("both", "dependent", "independent", "none")
-ADAPTERS = ("stack", "conv", "reading")
+ADAPTERS = ("stack", "conv", "naming")
 SMOOTHINGS = ("as-printed", "uniform", "off")
 
 
@@ -77,19 +77,12 @@ class AdapterConfig:
 
     kind: str = "stack"  # one of ADAPTERS
     frames_per_token: int = 15  # base frames joined into one audio token, 1 to 100
-    hidden_dim: int = 2048  # units of the hidden layer
-    residual_dim: int = 256  # units of the path at a fixed rate; `reading` only
-    frames_per_piece: int = 5  # base frames in which at most one piece is read; `reading` only
-    layers: int = 3  # of the reader; `reading` only
-    dropout: float = 0.1  # of the reader while training, 0 to 1; `reading` only
-    vocabulary_size: int = 0  # text pieces the reader knows; 0 before training; `reading` only
-    events: tuple[str, ...] = ()  # sounds it can name; none before training; `reading` only
+    hidden_dim: int = 2048  # units of the hidden layer; `stack` and `conv` only
+    residual_dim: int = 256  # units of the hidden layer; `naming` only, as all that follows
+    events: tuple[str, ...] = ()  # sounds it can name; none before training
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # other labels, by set
     statistics: tuple[str, ...] = ()  # sets, or `sound`, told from mean and deviation of frames
     decoder: str = ""  # source of the base encoder's own decoder; it tells `language` (0019)
-    readings: int = 1  # likely texts the language model chooses among; 1 reads greedily
-    language_weight: float = 0.25  # of its log-probability beside the reader's, in that choice
-    word_bonus: float = 1.5  # nats for each word, in that choice: readers leave words out
 
     def __post_init__(self) -> None:
         _require(self.kind in ADAPTERS, f"adapter must be one of {ADAPTERS}, found {self.kind!r}")
@@ -107,15 +100,10 @@ class AdapterConfig:
         if self.decoder:
             check_source(self.decoder)
             _require(
-                self.kind == "reading" and "language" in sets,
-                "a decoder tells the set `language` of a `reading` adapter, found "
+                self.kind == "naming" and "language" in sets,
+                "a decoder tells the set `language` of a `naming` adapter, found "
                 f"kind {self.kind!r} and the sets {list(sets)}",
             )
-        _require(1 <= self.readings <= 64, f"readings must be 1 to 64, found {self.readings}")
-        _require(
-            1 <= self.frames_per_piece <= 8,
-            f"frames_per_piece must be 1 to 8, found {self.frames_per_piece}",
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

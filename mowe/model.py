@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mowe.adapter import LANGUAGE, AudioTokens, Named, Reading, ReadingAdapter, build_adapter
+from mowe.adapter import LANGUAGE, AudioTokens, Named, NamingAdapter, build_adapter
 from mowe.config import EncoderConfig, MoWEConfig
 from mowe.encoders import AudioEncoder, EncodedAudio, build_encoder, build_spoken_language
 from mowe.fusion import Fusion, WeakFeatures
@@ -42,9 +42,7 @@ class Heard(NamedTuple):
     routing: Routing
     pooled: Tensor  # (batch, base_dim) float32, mean of the base frames
     seconds: dict[str, float]  # wall time of `base_encoder`, `weak_encoders`, `adapter`
-    reading: Reading | None = None  # what a reading adapter read
-    named: Named | None = None  # what it named
-    read: tuple[tuple[int, ...], ...] = ()  # what it read, in the language model's tokens
+    named: Named | None = None  # of adapters that name
 
     def audio_tokens(self) -> list[Tensor]:
         """The real tokens of each example, `(audio_tokens, llm_dim)`."""
@@ -111,7 +109,7 @@ class MoWEModel(nn.Module):
             if decoder
             else None
         )
-        self.attach_pieces()
+        self.attach_words()
 
     @property
     def routers(self) -> int:
@@ -148,13 +146,10 @@ class MoWEModel(nn.Module):
             self.spoken_language.eval()
         return self
 
-    def attach_pieces(self) -> None:
-        """Give an adapter that reads the language model's embedding, and its spelling."""
-        if isinstance(self.adapter, ReadingAdapter):
-            language = self.language_model
-            self.adapter.attach(
-                language.embedding, language.respell, language.spell, language.judge
-            )
+    def attach_words(self) -> None:
+        """Give an adapter that names the words of its names, as the language model has them."""
+        if isinstance(self.adapter, NamingAdapter):
+            self.adapter.attach(self.language_model.embedding, self.language_model.encode)
             if self.spoken_language is not None:
                 self.adapter.attach_decoder(self.spoken_language)
 
@@ -242,17 +237,7 @@ class MoWEModel(nn.Module):
             fused = distort(fused, features.base.mask)
         audio: AudioTokens = self.adapter(fused, features.base.mask)
         pooled = pool_frames(features.base.frames, features.base.mask)
-        routing = features.routing
-        return Heard(
-            audio.tokens,
-            audio.mask,
-            routing,
-            pooled,
-            {},
-            reading=audio.reading,
-            named=audio.named,
-            read=audio.read,
-        )
+        return Heard(audio.tokens, audio.mask, features.routing, pooled, {}, audio.named)
 
     def forward(
         self, heard: Heard, prompts: Sequence[Prompt], silent: Sequence[Prompt] = ()

@@ -130,9 +130,7 @@ MINI = MoWEConfig(
     ),
     weak_dim=128,
     routing=RoutingConfig(loss_weight=0.3),  # decision 0010
-    adapter=AdapterConfig(
-        kind="reading", hidden_dim=512, residual_dim=192, layers=2, dropout=0.0, readings=8
-    ),
+    adapter=AdapterConfig(kind="naming", residual_dim=192),
     language_model=LanguageModelConfig(
         source="package:smollm2-135m-instruct",
         architecture=SMOLLM2_135M,

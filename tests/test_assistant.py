@@ -83,12 +83,6 @@ def test_a_few_windows_are_heard_together_many_apart(assistant):
     assert "[0:30–0:40]" in apart.text
 
 
-def test_a_transcript_of_long_audio_goes_window_by_window_without_headings(assistant):
-    answer = assistant.transcribe(sound(40), sampling=SHORT)
-    assert answer.mode == APART
-    assert "[0:30" not in answer.text
-
-
 def test_a_question_without_a_recording_is_answered(assistant):
     answer = assistant.ask([], "Hello?", sampling=SHORT)
     assert (answer.mode, answer.windows, answer.finished) == (SILENT, (), True)
@@ -169,53 +163,14 @@ def test_the_answer_is_plain_json_with_its_timings(assistant):
     assert plain["windows"][0]["chosen"] == list(answer.windows[0].chosen)
 
 
-TRANSCRIPTS = (
-    *TRANSCRIBE,
-    "transcribe",
-    "Please, transcribe this.",
-    "What are they saying?",
-    "What is said in this clip?",
-    "Transcribe the audio word for word, please.",
-)
-OTHERS = (
-    "How does the speaker feel? Do not transcribe.",
-    "Transcribe this and translate it into German.",
-    "How many words would a transcript have?",
-    "What does the speaker say about the weather?",
-    "Is the speaker a dictator?",
-    "What is the first word that is said?",
-)
-
-
-@pytest.mark.parametrize("question", TRANSCRIPTS + OTHERS)
-@pytest.mark.parametrize("room", [1500, 1])  # windows together, and apart
-def test_only_a_transcript_keeps_to_what_was_read(question, room):
+@pytest.mark.parametrize("question", [TRANSCRIBE[0], "What is it?"])
+@pytest.mark.parametrize(("room", "expected"), [(8, TOGETHER), (7, APART)])
+def test_how_windows_are_used_depends_on_their_size_alone(question, room, expected):
     routing = WindowRouting(0, 0.0, 30.0, {}, {}, (), entropy=0.0, margin=0.0)
-    windows = [
-        Window(0, 0.0, 30.0, False, torch.zeros(4, 8), routing, np.zeros(2), read)
-        for read in ("a b", "c d")
-    ]
-    prompts, _ = asked_prompts([Turn("user", question, (sound(2),))], windows, room)
-    expected = "a b c d" if question in TRANSCRIPTS else ""
-    assert " ".join(one.read for one in prompts).strip() == expected
-
-
-def test_what_the_adapter_read_reaches_the_decoder(assistant, monkeypatch):
-    spoken = tuple(assistant.model.language_model.spell("so it is"))
-    kept = []
-    listen, stream = assistant.model.listen, assistant.model.language_model.stream
-
-    def decode(*arguments, **settings):
-        kept.append(settings["read"])
-        return stream(*arguments, **settings)
-
-    monkeypatch.setattr(
-        assistant.model, "listen", lambda *given: listen(*given)._replace(read=(spoken,))
-    )
-    monkeypatch.setattr(assistant.model.language_model, "stream", decode)
-    for question in ("What is being said?", "What is it?"):
-        assistant.ask([sound(2)], question, sampling=SHORT)
-    assert kept == ["so it is", ""]
+    window = Window(0, 0.0, 30.0, False, torch.zeros(4, 8), routing, np.zeros(2))
+    prompts, mode = asked_prompts([Turn("user", question, (sound(2),))], [window, window], room)
+    assert mode == expected
+    assert [one.heading for one in prompts] == ([""] if mode == TOGETHER else ["[0:00–0:30] "] * 2)
 
 
 def test_a_stop_ends_the_listening_at_the_end_of_a_window(assistant, monkeypatch):

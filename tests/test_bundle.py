@@ -197,7 +197,7 @@ def test_the_bundled_settings_are_read_by_the_same_reader(tmp_path, recipe):
 def test_every_recipe_is_read_and_fits_its_mixture(path):
     config = read_training_config(path)
     kind = read_mixture(config.preset).adapter.kind
-    assert kind == "reading" or not config.align_steps
+    assert kind == "naming" or not config.align_steps
 
 
 def test_every_setting_for_several_cards_is_known_to_accelerate():

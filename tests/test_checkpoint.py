@@ -43,15 +43,15 @@ def test_save_and_load_gives_equal_logits(model, tmp_path):
     assert torch.equal(logits(model), logits(loaded))
 
 
-def test_a_reading_adapter_keeps_its_pieces_and_names(tmp_path):
-    known = {"vocabulary_size": 9, "events": ("rain",), "names": {"gender": ("man", "woman")}}
-    reading = AdapterConfig(kind="reading", frames_per_token=25, hidden_dim=16, **known)
-    model = MoWE.from_config(replace(TINY_RANDOM, adapter=reading), dtype=torch.float32)
-    model.adapter.piece_ids.copy_(torch.arange(40, 49))
-    model.attach_pieces()
+def test_a_naming_adapter_keeps_its_names_and_the_length_of_text(tmp_path):
+    known = {"events": ("rain",), "names": {"gender": ("man", "woman")}}
+    adapter = AdapterConfig(kind="naming", frames_per_token=25, residual_dim=16, **known)
+    model = MoWE.from_config(replace(TINY_RANDOM, adapter=adapter), dtype=torch.float32)
+    model.adapter.text_length.fill_(2.5)
     model.save_pretrained(tmp_path)
     loaded = MoWE.from_pretrained(tmp_path, dtype=torch.float32)
-    assert loaded.adapter.piece_ids.tolist() == list(range(40, 49))
+    assert loaded.config.adapter == adapter
+    assert loaded.adapter.text_length == 2.5
     assert torch.equal(logits(model), logits(loaded))
 
 

@@ -73,7 +73,7 @@ def teacher_forced(assistant, recording, text, control=None):
     """Log-probability of a text after the prompt, from all logits of one unpadded pass, nats."""
     language_model = assistant.model.language_model
     prompt, audio = asked(assistant, recording, control)
-    words = torch.tensor(language_model.spell(text))
+    words = torch.tensor(language_model.encode(text))
     embedded = language_model.embed(torch.cat([prompt.ids, words])[None], audio)
     scores = language_model.model(inputs_embeds=embedded).logits[0].float().log_softmax(-1)
     places = range(len(prompt.ids) - 1, len(prompt.ids) + len(words) - 1)
@@ -163,7 +163,7 @@ def test_padding_and_batch_mates_do_not_change_a_likelihood(spelling):
     with torch.inference_mode():
         prompts = []
         for text in texts:
-            words = torch.tensor(language_model.spell(text))
+            words = torch.tensor(language_model.encode(text))
             labels = torch.cat([torch.full_like(prompt.ids, IGNORED), words])
             prompts.append(Prompt(torch.cat([prompt.ids, words]), labels))
         together = language_model.log_likelihoods(prompts, [audio] * 3).tolist()

@@ -1,8 +1,5 @@
 """Time alignment, concatenation and the adapters."""
 
-import collections
-import dataclasses
-import itertools
 import math
 
 import pytest
@@ -12,18 +9,15 @@ from mowe.adapter import (
     SOUNDS,
     SPEECH,
     AudioTokens,
-    Lens,
     Named,
     Namer,
-    Reading,
-    ReadingAdapter,
+    NamingAdapter,
+    SoundEvents,
     build_adapter,
-    ignore_columns,
     stack_frames,
     token_mask,
 )
 from mowe.adapter.naming import frame_statistics, stretches
-from mowe.adapter.search import likely_readings
 from mowe.config import AdapterConfig
 from mowe.errors import ConfigError
 from mowe.fusion import Fusion, WeakFeatures, align_frames
@@ -107,191 +101,59 @@ def test_tokens_do_not_depend_on_padding_or_batch_mates(kind, frames_per_token):
     assert together.tokens[1, count:].abs().sum() == 0
 
 
-def reader(vocabulary: int = 5, **changed) -> ReadingAdapter:
+EVERY_FRAME = torch.ones(2, 50, dtype=torch.bool)
+
+
+def naming_adapter(**changed) -> NamingAdapter:
     torch.manual_seed(0)
-    fields = {"frames_per_token": 25, "hidden_dim": 12, "residual_dim": 8, "layers": 1}
-    config = AdapterConfig(kind="reading", vocabulary_size=vocabulary, **fields | changed)
+    config = AdapterConfig(kind="naming", frames_per_token=25, residual_dim=8, **changed)
     adapter = build_adapter(config, 6, 10).eval()
-    adapter.piece_ids.copy_(torch.arange(vocabulary) + 2)
-    adapter.attach(torch.nn.Embedding(20, 10), list, lambda text: [len(text)])
+    adapter.attach(torch.nn.Embedding(20, 10), lambda text: [len(text)])
     return adapter
 
 
-@pytest.mark.parametrize("length", [1, 25, 77, 150])
-def test_what_is_read_does_not_depend_on_padding_or_batch_mates(length):
-    adapter = reader()
-    adapter.gate.bias.data.fill_(-9.0)  # speaks all the time
-    frames, mask = torch.randn(2, 150, 6), torch.ones(2, 150, dtype=torch.bool)
-    mask[1, length:] = False
-    frames[1, length:] = 100.0  # would be seen if it leaked
-    together, alone = adapter(frames, mask), adapter(frames[1:, :length], mask[1:, :length])
-    assert alone.mask[0].sum() > -(-length // 25) + 1  # sounds, the opening, and words
-    kept = together.tokens[1][together.mask[1]]
-    assert torch.allclose(kept, alone.tokens[0][alone.mask[0]], atol=1e-4)
-
-
-def test_the_greedy_reading_by_hand():
-    # frames say: a, a again, blank, a, b, padding
-    pieces = torch.tensor([[[9.0, 0], [9, 0], [9, 0], [9, 0], [0, 9], [0, 9]]])
-    blank = torch.tensor([[-9.0, -9, 9, -9, -9, -9]])
+def test_the_sounds_heard_by_hand():
+    # tokens say: a, a still, pause, a again, b, padding
+    sounds = torch.tensor([[[9.0, 0], [9, 0], [9, 0], [9, 0], [0, 9], [0, 9]]])
+    pause = torch.tensor([[-9.0, -9, 9, -9, -9, -9]])
     mask = torch.tensor([[1, 1, 1, 1, 1, 0]]).bool()
-    best, said = Reading(pieces, blank, mask).best()
-    assert said.tolist() == [[True, False, False, True, True, False]]
-    assert best[said].tolist() == [0, 0, 1]
+    best, begins = SoundEvents(sounds, pause, mask).best()
+    assert begins.tolist() == [[True, False, False, True, True, False]]
+    assert best[begins].tolist() == [0, 0, 1]
 
 
-def test_words_reach_the_language_model_in_its_own_tokens():
-    adapter, embedding, asked = reader(vocabulary=3), torch.nn.Embedding(20, 10), []
-
-    def respell(ids):
-        asked.append(list(ids))
-        return [7, 11] if ids else []
-
-    adapter.attach(embedding, respell, lambda text: [len(text)])
-    adapter.gate.bias.data.fill_(-50.0)  # never blank
-    adapter.reader.entry_norm.weight.data.zero_()
-    adapter.reader.entry_norm.bias.data.fill_(1.0)
-    adapter.piece.weight.data = torch.tensor([[0.0], [500.0], [0.0]]).expand(3, 12)  # the second
+def test_the_sound_is_as_long_as_text_and_the_opening_comes_last():
+    adapter = naming_adapter(names={"gender": ("man", "woman")})
+    adapter.text_length.fill_(3.0)
+    adapter.loudness.data.fill_(0.5)
+    adapter.opening.data = torch.arange(10.0)
     mask = torch.ones(2, 50, dtype=torch.bool)
-    mask[1] = torch.arange(50) < 0
-    audio = adapter(torch.randn(2, 50, 6), mask)
-    assert asked == [[3], []]  # the pieces' ids, repetitions joined; padding says nothing
-    assert audio.tokens.shape == (2, 2 + 1 + 2, 10)  # two sounds, the opening, two tokens
-    assert torch.equal(audio.tokens[0, 3:], embedding.weight[[7, 11]])
-    assert audio.mask.sum(dim=1).tolist() == [5, 1]
-    length = embedding.weight[2:5].norm(dim=-1).mean()
-    assert torch.allclose(audio.tokens[0, :2].norm(dim=-1), length.expand(2), atol=1e-4)
-
-
-@pytest.mark.parametrize(("frames_per_piece", "expected"), [(1, 50), (2, 25), (5, 10)])
-def test_pieces_are_read_at_the_rate_that_is_set(frames_per_piece, expected):
-    adapter = reader(frames_per_piece=frames_per_piece)
-    reading = adapter.read(torch.randn(1, 50, 6), torch.ones(1, 50, dtype=torch.bool))
-    assert reading.pieces.shape == (1, expected, 5)
-
-
-def test_several_alignments_of_a_text_can_beat_the_likeliest_single_one():
-    log = torch.tensor([[0.6, 0.4], [0.6, 0.4]]).log()  # blank, and the only piece
-    (first, said), (second, nothing) = likely_readings(log, 5)
-    assert (first, second) == ((0,), ())
-    assert math.exp(said) == pytest.approx(1 - 0.6 * 0.6)
-    assert math.exp(nothing) == pytest.approx(0.6 * 0.6)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_the_search_agrees_with_every_alignment_added_up(seed):
-    torch.manual_seed(seed)
-    frames, pieces = 4, 2  # few enough that no prefix is dropped on the way
-    log = torch.randn(frames, 1 + pieces).log_softmax(dim=-1)
-    totals = collections.defaultdict(float)
-    for alignment in itertools.product(range(1 + pieces), repeat=frames):
-        joined = [one for one, _ in itertools.groupby(alignment) if one]
-        probability = math.exp(sum(log[t, one].item() for t, one in enumerate(alignment)))
-        totals[tuple(one - 1 for one in joined)] += probability
-    best = sorted(totals, key=totals.get, reverse=True)[:3]
-    found = likely_readings(log, 3)
-    assert [one.pieces for one in found] == best
-    for one in found:
-        assert math.exp(one.score) == pytest.approx(totals[one.pieces], rel=1e-5)
-
-
-def test_no_frames_read_as_nothing():
-    assert likely_readings(torch.zeros(0, 4), 3) == [((), 0.0)]
-
-
-def unsure(**changed):
-    """A reader that finds its second piece a little likelier than its first, all the time."""
-    adapter = reader(vocabulary=2, readings=2, language_weight=1.0, word_bonus=0.0, **changed)
-    adapter.gate.bias.data.fill_(-50.0)  # never blank
-    adapter.gate.weight.data.zero_()
-    adapter.reader.entry_norm.weight.data.zero_()
-    adapter.reader.entry_norm.bias.data.fill_(1.0)
-    adapter.piece.weight.data = torch.tensor([[0.0], [0.05]]).expand(2, 12)
-    return adapter
-
-
-def test_the_language_model_chooses_among_likely_readings():
-    adapter, asked = unsure(), []
-    table = torch.nn.Embedding(20, 10)
-
-    def judge(rows):
-        asked.append([list(row) for row in rows])
-        return [(-9.0, 1) if row == [3] else (-2.0, 1) for row in rows]
-
-    adapter.attach(table, list, lambda text: [len(text)], judge)
-    frames, mask = torch.randn(2, 5, 6), torch.ones(2, 5, dtype=torch.bool)  # one frame to read
     mask[1] = False
-    heard = adapter(frames, mask)
-    assert asked == [[[3], [2]]]  # the pieces' ids, likeliest first; silence is not asked about
-    assert torch.equal(heard.tokens[0, -1], table.weight[2])
-    assert heard.mask[1].sum() == 1  # the opening alone
-    adapter.train()
-    assert torch.equal(adapter(frames, mask).tokens[0, -1], table.weight[3])
-    assert len(asked) == 1  # training reads greedily
+    audio = adapter(torch.randn(2, 50, 6), mask)
+    assert audio.tokens.shape == (2, 2 + 1 + 1, 10)  # two sounds, a label, the opening
+    assert torch.allclose(audio.tokens[0, :2].norm(dim=-1), torch.tensor([1.5, 1.5]), atol=1e-4)
+    assert torch.equal(audio.tokens[:, -1], torch.arange(10.0).expand(2, -1))
+    assert audio.mask.tolist() == [[True] * 4, [False] * 3 + [True]]
 
 
-def test_each_word_counts_for_a_reading():
-    adapter = unsure()
-    adapter.config = dataclasses.replace(adapter.config, language_weight=0.0, word_bonus=1.0)
-    words = {3: 1, 2: 3}
-    adapter.attach(
-        torch.nn.Embedding(20, 10), list, lambda text: [len(text)],
-        lambda rows: [(-1.0, words[one]) for (one,) in rows],
-    )  # fmt: skip
-    reading = adapter.read(torch.randn(1, 5, 6), torch.ones(1, 5, dtype=torch.bool))
-    assert adapter._chosen(reading) == [[0]]
+def test_the_length_of_text_is_kept_but_not_trained():
+    adapter = naming_adapter()
+    assert "text_length" in adapter.state_dict()
+    assert "text_length" not in dict(adapter.named_parameters())
 
 
-def test_readings_out_of_range_are_refused():
-    with pytest.raises(ConfigError, match="readings must be 1 to 64, found 0"):
-        AdapterConfig(kind="reading", readings=0)
-
-
-def test_silence_adds_no_words():
-    adapter = reader()
-    adapter.gate.bias.data.fill_(50.0)
-    audio = adapter(torch.randn(2, 100, 6), torch.ones(2, 100, dtype=torch.bool))
-    assert audio.tokens.shape == (2, 4 + 1, 10)
-    assert audio.mask.all()
-
-
-def test_the_reader_starts_deaf_to_weak_features():
-    adapter = reader()
-    ignore_columns(adapter, 4)
-    frames, mask = torch.randn(1, 60, 6), torch.ones(1, 60, dtype=torch.bool)
-    louder = frames.clone()
-    louder[..., 4:] *= 50
-    assert torch.equal(adapter.read(frames, mask).pieces, adapter.read(louder, mask).pieces)
-    quiet, loud = adapter.hear(frames, mask)[0], adapter.hear(louder, mask)[0]
-    assert not torch.equal(quiet.tokens, loud.tokens)
-
-
-def test_ctc_probabilities_sum_to_one():
-    reading = reader().read(torch.randn(2, 50, 6), torch.ones(2, 50, dtype=torch.bool))
-    log = reading.log_probabilities()
-    assert log.shape == (2, 10, 6)
-    assert torch.allclose(log.exp().sum(-1), torch.ones(2, 10), atol=1e-5)
-
-
-def test_a_lens_lets_an_untrained_reader_say_the_word_that_a_frame_shows():
-    adapter = reader(vocabulary=4, hidden_dim=4, frames_per_piece=2, layers=2)
-    eye = torch.eye(4)
-    lens = Lens(eye, torch.zeros(4), torch.ones(4), torch.zeros(4), eye * 9)
-    frames = eye[[0, 0, 3, 3, 1, 1, 2, 2]].unsqueeze(0)  # every frame shows one word
-    mask = torch.ones(1, 8, dtype=torch.bool)
-    adapter.begin_with(lens, frames, mask)
-    fused = torch.nn.functional.pad(frames, (0, 2))
-    ignore_columns(adapter, 4)
-    assert adapter.read(fused, mask).pieces.argmax(dim=-1).tolist() == [[0, 3, 1, 2]]
-    with pytest.raises(ValueError, match="needs a lens of sizes"):
-        adapter.begin_with(lens._replace(words=torch.eye(4)[:3]), frames, mask)
+def test_the_probabilities_of_the_sounds_and_the_pause_sum_to_one():
+    heard = naming_adapter(events=("bell", "rain", "dog"))(torch.randn(2, 50, 6), EVERY_FRAME)
+    log = heard.named.events.log_probabilities()
+    assert log.shape == (2, 2, 4)
+    assert torch.allclose(log.exp().sum(-1), torch.ones(2, 2), atol=1e-5)
 
 
 def test_a_named_label_is_the_mean_of_its_words():
-    adapter = reader(events=("dog bark", "rain"), names={"gender": ("man", "woman")})
+    adapter = naming_adapter(events=("dog bark", "rain"), names={"gender": ("man", "woman")})
     table = torch.nn.Embedding(20, 10)
-    spelt = {" dog bark": [3, 5], " rain": [7], " none": [1], " man": [2], " woman": [4]}
-    adapter.attach(table, list, spelt.__getitem__)
+    ids = {" dog bark": [3, 5], " rain": [7], " none": [1], " man": [2], " woman": [4]}
+    adapter.attach(table, ids.__getitem__)
     namer = adapter.namer
     for layer, bias in ((namer.event, [99.0, 0.0]), (namer.label["gender"], [0.0, 0.0, 99.0])):
         layer.weight.data.zero_()
@@ -299,9 +161,10 @@ def test_a_named_label_is_the_mean_of_its_words():
     namer.pause.weight.data.zero_()
     namer.pause.bias.data.fill_(-99.0)  # something sounds all the time
     frames, mask = torch.randn(2, 50, 6), torch.ones(2, 50, dtype=torch.bool)
-    sounds, named = adapter.hear(frames, mask)
-    assert sounds.tokens.shape == (2, 3, 10)  # 25 frames a token, and one set of labels
-    assert torch.allclose(sounds.tokens[:, 2], table.weight[4].expand(2, -1), atol=1e-5)
+    audio = adapter(frames, mask)
+    named = audio.named
+    assert audio.tokens.shape == (2, 4, 10)  # 25 frames a token, one set of labels, the opening
+    assert torch.allclose(audio.tokens[:, 2], table.weight[4].expand(2, -1), atol=1e-5)
     assert named.probabilities()["gender"].argmax(dim=-1).tolist() == [2, 2]
     bark = table.weight[[3, 5]].mean(dim=0)
     assert torch.allclose(namer.event_words(named)[0, 0], bark, atol=1e-5)
@@ -322,25 +185,25 @@ def test_statistics_of_still_frames_have_a_gradient():
 
 def test_a_set_can_be_told_from_statistics_of_the_fused_frames():
     names = {"gender": ("man", "woman"), "language": ("Dutch", "Greek")}
-    adapter = reader(names=names, statistics=("language",))
+    adapter = naming_adapter(names=names, statistics=("language",))
     assert adapter.namer.label["language"].in_features == 2 * 6
     assert adapter.namer.label["gender"].in_features == 10
     layer = adapter.namer.label["language"]
     layer.weight.data.zero_(), layer.bias.data.zero_()
     layer.weight.data[1, 0] = layer.weight.data[2, 6] = 1.0  # mean and deviation of a feature
-    adapter.attach(torch.nn.Embedding(20, 10), list, lambda text: [len(text)])
+    adapter.attach(torch.nn.Embedding(20, 10), lambda text: [len(text)])
     frames, mask = torch.zeros(2, 50, 6), torch.ones(2, 50, dtype=torch.bool)
     frames[0, :, 0] = 4.0
     frames[1, ::2, 0], frames[1, 1::2, 0] = 3.0, -3.0
-    _, named = adapter.hear(frames, mask)
+    named = adapter(frames, mask).named
     assert torch.allclose(named.labels["language"], torch.tensor([[0.0, 4, 0], [0, 0, 3]]))
 
 
 def test_statistics_of_an_unknown_set_are_refused():
     with pytest.raises(ConfigError, match=r"statistics names \['age'\], the sets are \['gender'\]"):
-        AdapterConfig(kind="reading", names={"gender": ("man", "woman")}, statistics=("age",))
+        AdapterConfig(kind="naming", names={"gender": ("man", "woman")}, statistics=("age",))
     with pytest.raises(ConfigError, match=r"statistics names \['sound'\], the sets are \[\]"):
-        AdapterConfig(kind="reading", statistics=("sound",))
+        AdapterConfig(kind="naming", statistics=("sound",))
 
 
 def test_stretches_end_half_way_between_sounds():
@@ -354,10 +217,10 @@ SOUND_NAMES = ("bell", "rain", SPEECH)
 
 def heard_at(places: dict[int, int], tokens: int = 4) -> Named:
     """What a namer says that hears these sounds at these tokens and nothing in between."""
-    pieces, blank = torch.zeros(1, tokens, len(SOUND_NAMES)), torch.full((1, tokens), 9.0)
+    sounds, pause = torch.zeros(1, tokens, len(SOUND_NAMES)), torch.full((1, tokens), 9.0)
     for token, sound in places.items():
-        pieces[0, token, sound], blank[0, token] = 5.0, -9.0
-    return Named(Reading(pieces, blank, torch.ones(1, tokens, dtype=torch.bool)), {})
+        sounds[0, token, sound], pause[0, token] = 5.0, -9.0
+    return Named(SoundEvents(sounds, pause, torch.ones(1, tokens, dtype=torch.bool)), {})
 
 
 def namer_of_means() -> Namer:
@@ -376,8 +239,8 @@ def test_a_lone_sound_is_named_by_the_statistics_of_the_whole_clip():
     frames, mask = torch.tensor([[[0.0, 1.0]] * 6 + [[2.0, 1.0]] * 2]), torch.ones(1, 8).bool()
     named = namer_of_means().name_again(heard_at({1: 0}), frames, mask, 2)
     assert names_of(named) == ["rain"]  # 3 for its mean of 1, where a bell has 1.5
-    assert named.events.pieces[0].tolist() == [[1.5, 3.0, 0.0]] * 4
-    assert torch.equal(named.events.blank, heard_at({1: 0}).events.blank)
+    assert named.events.sounds[0].tolist() == [[1.5, 3.0, 0.0]] * 4
+    assert torch.equal(named.events.pause, heard_at({1: 0}).events.pause)
 
 
 def test_a_decoder_shares_out_what_is_not_silence_and_its_likeliest_label_is_quoted():
@@ -408,26 +271,26 @@ def test_sounds_in_a_row_are_named_by_tokens_and_statistics():
     frames = torch.tensor([[[0.0, 2.0]] * 4 + [[0.0, 1.0]] * 4])
     named = namer_of_means().name_again(heard_at({0: 0, 3: 0}), frames, torch.ones(1, 8).bool(), 2)
     assert names_of(named) == ["rain", "bell"]
-    assert named.events.pieces[0, 0].tolist() == [5.0, 6.0, 0.0]
-    assert named.events.pieces[0, 3].tolist() == [5.0, 3.0, 0.0]
+    assert named.events.sounds[0, 0].tolist() == [5.0, 6.0, 0.0]
+    assert named.events.sounds[0, 3].tolist() == [5.0, 3.0, 0.0]
 
 
 def test_what_names_again_is_kept_but_not_trained():
-    adapter = reader(events=SOUND_NAMES, statistics=(SOUNDS,))
+    adapter = naming_adapter(events=SOUND_NAMES, statistics=(SOUNDS,))
     assert not [name for name, _ in adapter.named_parameters() if "around" in name]
     kept = {name for name in adapter.state_dict() if "around" in name}
     assert kept == {"namer.around_weight", "namer.around_bias"}
-    adapter.attach(torch.nn.Embedding(20, 10), list, lambda text: [len(text)])
+    adapter.attach(torch.nn.Embedding(20, 10), lambda text: [len(text)])
     adapter.namer.pause.bias.data.fill_(-99.0)
     adapter.namer.around_bias[1] = 99.0
     frames, mask = torch.randn(1, 50, 6), torch.ones(1, 50, dtype=torch.bool)
-    assert adapter.train().hear(frames, mask)[1].events.pieces.max() < 50
-    assert (adapter.eval().hear(frames, mask)[1].events.pieces.argmax(dim=-1) == 1).all()
+    assert adapter.train()(frames, mask).named.events.sounds.max() < 50
+    assert (adapter.eval()(frames, mask).named.events.sounds.argmax(dim=-1) == 1).all()
 
 
 @pytest.mark.parametrize("statistics", [(), ("gender",), ("sound",)])
 def test_names_do_not_depend_on_padding_or_batch_mates(statistics):
-    adapter = reader(
+    adapter = naming_adapter(
         events=("bell", "rain"), names={"gender": ("man", "woman")}, statistics=statistics
     )
     if SOUNDS in statistics:

@@ -16,24 +16,20 @@ import pytest
 import soundfile
 import torch
 
-from mowe.adapter import Named, Reading
+from mowe.adapter import Named, SoundEvents
 from mowe.checkpoint import read_trained
 from mowe.config import AdapterConfig, to_dict
 from mowe.errors import ConfigError, ManifestError
-from mowe.language_model import byte_tokenizer, load_tokenizer
 from mowe.presets import TINY_RANDOM
 from mowe.routing import RoutingControl
 from mowe.training import loop
 from mowe.training import run as running
 from mowe.training.align import (
     Label,
-    TextPieces,
-    alignment_loss,
     events_of,
     labels_of,
     naming_loss,
-    read_aloud,
-    spoken_form,
+    order_loss,
 )
 from mowe.training.config import TrainingConfig, config_to_json, read_training_config
 from mowe.training.features import FeatureStore, Sound
@@ -42,7 +38,6 @@ from mowe.training.manifest import Example, read_manifest
 from mowe.training.run import build_run
 from mowe.training.sampling import (
     by_clip,
-    epoch_batch,
     mixed_batch,
     repeated,
     seconds,
@@ -73,19 +68,15 @@ def corpus(tmp_path: Path) -> Path:
 
 
 def settings(corpus: Path, **changed) -> TrainingConfig:
-    reading = AdapterConfig(
-        kind="reading", frames_per_token=10, hidden_dim=16, residual_dim=8, layers=1
-    )
+    adapter = AdapterConfig(kind="naming", frames_per_token=10, residual_dim=8)
     mixture = corpus.parent / "mixture.json"
-    mixture.write_text(json.dumps(to_dict(replace(TINY_RANDOM, adapter=reading))))
+    mixture.write_text(json.dumps(to_dict(replace(TINY_RANDOM, adapter=adapter))))
     defaults = {
         "manifest": corpus,
         "output": corpus.parent / "run",
         "features": corpus.parent / "features",
         "preset": str(mixture),
         "align_steps": 4,
-        "align_batch": 2,
-        "silent_share": 0.5,
         "name_batch": 2,
         "name_tasks": ["sound"],
         "versions": 2,
@@ -149,11 +140,11 @@ def test_every_part_of_the_loss_is_logged(corpus):
         "independent_entropy",
         "dependent_entropy",
         "diversity",
-        "ctc",
+        "naming",
     }
     assert parts <= mixture[0].keys()
     first = mixture[0]
-    expected = first["next_token"] + 0.1 * first["routing"] + 0.2 * first["ctc"]
+    expected = first["next_token"] + 0.1 * first["routing"] + 0.2 * first["naming"]
     assert first["loss"] == pytest.approx(expected, rel=1e-4)
     assert any("dev_sound" in line or "dev_transcribe" in line for line in logged)
 
@@ -207,31 +198,13 @@ def test_stored_features_equal_computed_ones(corpus):
     assert torch.allclose(filled.tokens, before.tokens, atol=1e-3)
 
 
-def test_ctc_loss_falls_when_the_transcript_is_learnt(corpus):
-    run = build_run(settings(corpus))
-    base = run.store.base(read_manifest(corpus)[:1])
-    adapter = run.model.adapter.train(False)
-    frames = torch.nn.functional.pad(base.frames, (0, 32))
-    targets = [run.pieces.encode("one two")]
-    optimizer = torch.optim.Adam(adapter.parameters(), lr=0.02)
-    losses = []
-    for _ in range(40):
-        loss = alignment_loss(adapter.read(frames, base.mask), targets)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.3 * losses[0]
-    assert read_aloud(adapter.read(frames, base.mask), run.pieces) == ["one two"]
-
-
-def test_nothing_said_is_a_lesson_and_no_transcript_is_none():
-    blank = torch.tensor([[0.0, 2.0], [5.0, 5.0]])
-    reading = Reading(torch.zeros(2, 2, 3), blank, torch.ones(2, 2).bool())
-    loss = alignment_loss(reading, [[], None])
-    said_nothing = -torch.nn.functional.logsigmoid(blank[0]).sum()
-    assert loss.item() == pytest.approx(said_nothing.item() / 10, rel=1e-5)
-    assert alignment_loss(reading, [None, None]).item() == 0
+def test_a_recording_without_sounds_is_a_lesson_and_an_unknown_one_is_none():
+    pause = torch.tensor([[0.0, 2.0], [5.0, 5.0]])
+    heard = SoundEvents(torch.zeros(2, 2, 3), pause, torch.ones(2, 2).bool())
+    loss = order_loss(heard, [[], None])
+    nothing_heard = -torch.nn.functional.logsigmoid(pause[0]).sum()
+    assert loss.item() == pytest.approx(nothing_heard.item() / 10, rel=1e-5)
+    assert order_loss(heard, [None, None]).item() == 0
 
 
 def about(task: str, question: str = "?", **metadata) -> Example:
@@ -277,7 +250,9 @@ def test_labels_of_a_recording_are_known_or_left_open(example, labels):
 
 def test_naming_loss_is_cross_entropy_of_what_is_known_plus_ctc_per_sound():
     mask = torch.ones(2, 1, dtype=torch.bool)
-    events = Reading(torch.tensor([[[0.0, 0.0]], [[3.0, 0.0]]]), torch.tensor([[0.0], [1.0]]), mask)
+    events = SoundEvents(
+        torch.tensor([[[0.0, 0.0]], [[3.0, 0.0]]]), torch.tensor([[0.0], [1.0]]), mask
+    )
     named = Named(events, {"gender": torch.tensor([[0.0, 2.0, 0.0], [1.0, 0.0, 0.0]])})
     known = [Label([1], {"gender": 1}), Label(None, {})]
     gender = -torch.log_softmax(torch.tensor([0.0, 2.0, 0.0]), 0)[1]
@@ -297,6 +272,13 @@ def test_optional_tasks_that_the_manifest_lacks_are_left_out_with_a_line(corpus,
     assert "no example of emotion: left out of this run" in capsys.readouterr().err
 
 
+def test_a_fresh_adapter_knows_how_long_text_embeddings_are(corpus):
+    model = build_run(settings(corpus)).model
+    rows = model.language_model.embedding.weight
+    assert model.adapter.text_length.item() == pytest.approx(rows.norm(dim=1).mean().item())
+    assert model.adapter.text_length != 1  # what it is before anybody says
+
+
 def test_a_run_starts_from_another_ones_checkpoint(corpus):
     first = settings(corpus, steps=0)
     start = train(first)
@@ -306,9 +288,7 @@ def test_a_run_starts_from_another_ones_checkpoint(corpus):
         assert torch.equal(run.model.trained_state()[name].cpu(), tensor), name
     other = replace(TINY_RANDOM, weak_dim=8, adapter=run.model.config.adapter)
     mixture = corpus.parent / "mixture.json"
-    fields = to_dict(
-        replace(other, adapter=replace(other.adapter, vocabulary_size=0, events=(), names={}))
-    )
+    fields = to_dict(replace(other, adapter=replace(other.adapter, events=(), names={})))
     mixture.write_text(json.dumps(fields))
     with pytest.raises(ConfigError, match="holds another mixture"):
         build_run(second)
@@ -364,47 +344,25 @@ def test_further_questions_about_a_clip_become_turns():
     assert with_follow_ups(first, siblings, 0, random.Random(0)) == first
 
 
-def test_words_that_long_pieces_do_not_cover_are_spelt_in_short_ones(components):
-    tokenizer = load_tokenizer(components["smollm2-135m-instruct"])
-    lacks = lambda token: token != "\u0120elephant"  # noqa: E731
-    pieces = TextPieces.of_texts(tokenizer, 48_900, ["An elephant sleep"], lacks)
-    texts = {tokenizer.decode([token]) for token in pieces.ids}
-    assert " sleep" in texts
-    assert " elephant" not in texts
-    assert pieces.decode(pieces.encode("an elephant sleep")) == "an elephant sleep"
-
-
-def test_text_pieces_come_back_as_text():
-    pieces = TextPieces.of_texts(byte_tokenizer(), 0, ["It's nine o'clock!"])
-    assert pieces.decode(pieces.encode("It's nine o'clock!")) == "it's nine o'clock"
-    assert spoken_form("Well, Joe\u2019s 2 cats.") == " well joe's 2 cats"
-
-
 def test_batches_are_a_function_of_seed_and_step(corpus):
     groups = {"a": list(range(50)), "b": list(range(50, 60))}
     assert mixed_batch(groups, {}, 8, 0, 3) == mixed_batch(groups, {}, 8, 0, 3)
     assert mixed_batch(groups, {}, 8, 0, 3) != mixed_batch(groups, {}, 8, 0, 4)
     assert all(one < 50 for one in mixed_batch(groups, {"b": 0.0}, 20, 0, 0))
-    seen = [one for index in range(6) for one in epoch_batch(list(range(12)), 2, 0, index)]
-    assert sorted(seen) == list(range(12))
 
 
-def test_batches_of_one_length_still_see_everything_once_a_pass():
+def test_batches_drawn_together_are_cut_by_length():
     def line(number: int) -> Example:
         length = {"duration": float(number % 7 + 1)}
         return Example(audio=Path(f"{number}"), task="a", messages=(), metadata=length)
 
     examples = [line(number) for number in range(24)]
-    batches = [epoch_batch(examples, 4, 0, index, bucket=3) for index in range(6)]
-    assert sorted(str(one.audio) for batch in batches for one in batch) == sorted(
-        str(one.audio) for one in examples
-    )
+    batches = [mixed_batch({"a": examples}, {}, 4, 0, index, bucket=3) for index in range(6)]
+    assert batches[0] == mixed_batch({"a": examples}, {}, 4, 0, 0, bucket=3)
     for three in (batches[:3], batches[3:]):
+        assert [len(batch) for batch in three] == [4, 4, 4]
         spans = sorted([min(map(seconds, one)), max(map(seconds, one))] for one in three)
         assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
-    mixed = [mixed_batch({"a": examples}, {}, 4, 0, index, bucket=3) for index in range(6)]
-    assert all(len(batch) == 4 for batch in mixed)
-    assert mixed[0] == mixed_batch({"a": examples}, {}, 4, 0, 0, bucket=3)
 
 
 def test_text_without_a_recording_is_dealt_out_over_the_batches_of_a_bucket():
@@ -470,7 +428,7 @@ def test_missing_manifest_names_the_command_that_builds_it(tmp_path):
 def test_settings_that_do_not_fit_are_refused(corpus, tmp_path):
     with pytest.raises(ConfigError, match="task_weights names"):
         build_run(settings(corpus, task_weights={"singing": 1.0}))
-    with pytest.raises(ConfigError, match="no reading adapter"):
+    with pytest.raises(ConfigError, match="no naming adapter"):
         build_run(settings(corpus, preset="tiny-random"))
     path = tmp_path / "config.json"
     path.write_text('{"manifest": "m", "output": "o", "stepz": 3}')

@@ -62,9 +62,7 @@ def line_of(name: str, task: str, label: str) -> dict[str, object]:
 
 UNTRAINED = replace(
     TINY_RANDOM,
-    adapter=AdapterConfig(
-        kind="reading", frames_per_token=10, hidden_dim=16, residual_dim=8, layers=1
-    ),
+    adapter=AdapterConfig(kind="naming", frames_per_token=10, residual_dim=8),
 )
 SOUND_NAMES = ("rain", "speech", "wind")
 
@@ -73,7 +71,7 @@ SOUND_NAMES = ("rain", "speech", "wind")
 def checkpoint(tmp_path) -> Path:
     torch.manual_seed(0)
     names = {"gender": ("man", "woman"), "language": ("Dutch", "Greek")}
-    adapter = replace(UNTRAINED.adapter, vocabulary_size=7, names=names, events=SOUND_NAMES)
+    adapter = replace(UNTRAINED.adapter, names=names, events=SOUND_NAMES)
     model = MoWE.from_config(replace(UNTRAINED, adapter=adapter), device="cpu")
     model.adapter.namer.pause.bias.data.fill_(-99.0)  # it hears a sound in every token
     model.save_pretrained(tmp_path / "start")
@@ -170,7 +168,7 @@ def test_unheard_sounds_are_named_again(tmp_path, manifest, checkpoint):
     model.eval()
     draw, path = np.random.default_rng(9), tmp_path / "unheard.wav"
     for wanted, samples in (("rain", 0.1 * draw.standard_normal(8_000)), ("wind", tone(98, draw))):
-        heard = named(model, path, samples).events.pieces[0].argmax(dim=-1)
+        heard = named(model, path, samples).events.sounds[0].argmax(dim=-1)
         assert {SOUND_NAMES[one] for one in heard.tolist()} == {wanted}
 
 

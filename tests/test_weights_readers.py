@@ -23,7 +23,6 @@ from mowe.weights.readers import read_ct2, read_gguf, read_tf_checkpoint, read_t
 from mowe.weights.whisper import (
     convert_whisper,
     convert_whisper_language,
-    convert_whisper_lens,
     decoder_tensors,
 )
 
@@ -125,45 +124,6 @@ def test_a_whisper_without_its_positions_is_refused():
     del stored["encoder/position_encodings/encodings"]
     with pytest.raises(WeightsError, match=r"embed_positions\.weight"):
         convert_whisper([ct2_file(stored)])
-
-
-def ct2_decoder() -> dict[str, np.ndarray]:
-    draw = np.random.default_rng(1)
-    shapes = {"linear_1/weight": (8, 4), "linear_1/bias": (8,)}
-    shapes |= {"linear_2/weight": (4, 4), "linear_2/bias": (4,)}
-    stored = {
-        f"decoder/layer_{layer}/attention/{name}": draw.normal(size=shape).astype(np.float32)
-        for layer in range(2)
-        for name, shape in shapes.items()
-    }
-    top = {"layer_norm/gamma": (4,), "layer_norm/beta": (4,), "embeddings/weight": (6, 4)}
-    rest = {name: draw.normal(size=shape).astype(np.float32) for name, shape in top.items()}
-    return stored | {f"decoder/{name}": values for name, values in rest.items()}
-
-
-def test_a_lens_adds_up_what_the_decoder_layers_say_about_one_frame():
-    stored, frame = ct2_decoder(), np.array([1.0, -2.0, 0.5, 3.0], dtype=np.float32)
-    file = ct2_file(stored)
-    tensors, texts = convert_whisper_lens([file[:300], b'{"model": {}}', file[300:]])
-    expected = np.zeros(4)
-    for layer in (f"decoder/layer_{number}/attention/" for number in range(2)):
-        value = stored[f"{layer}linear_1/weight"][4:] @ frame + stored[f"{layer}linear_1/bias"][4:]
-        expected += stored[f"{layer}linear_2/weight"] @ value + stored[f"{layer}linear_2/bias"]
-    seen = tensors["map.weight"].float().numpy() @ frame + tensors["map.bias"].float().numpy()
-    assert np.allclose(seen, expected, atol=0.05)  # halves
-    assert tensors["words"].shape == (6, 4)
-    assert texts == {"tokenizer.json": '{"model": {}}'}
-
-
-def test_a_lens_without_its_tokenizer_or_decoder_is_refused():
-    file = ct2_file(ct2_decoder())
-    with pytest.raises(WeightsError, match="one tokenizer"):
-        convert_whisper_lens([file])
-    with pytest.raises(WeightsError, match="decoder's layers are missing"):
-        convert_whisper_lens([ct2_file(ct2_whisper()), b"{}"])
-    kept = {name: one for name, one in ct2_decoder().items() if "layer_norm" not in name}
-    with pytest.raises(WeightsError, match="layer_norm/gamma is missing"):
-        convert_whisper_lens([ct2_file(kept), b"{}"])
 
 
 TONGUES = {"<|startoftranscript|>": 5, "<|el|>": 7, "<|en|>": 6, "<|translate|>": 8, "<|x|>": 9}

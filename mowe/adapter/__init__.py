@@ -1,9 +1,8 @@
 """Turns fused frames into audio tokens of the language model's width.
 
-Three kinds (decisions 0001 and 0009): `stack` joins neighbouring frames, `conv` uses strided
-convolutions, and `reading` adds the text it reads in the audio, which CTC can train before the
-paper's loss. All of them zero what lies past an example's end, so padding never leaks
-into a token.
+Three kinds (decisions 0001 and 0013): `stack` joins neighbouring frames, `conv` uses strided
+convolutions, and `naming` adds the names of what it hears, which can be trained before the paper's
+loss. All of them zero what lies past an example's end, so padding never leaks into a token.
 """
 
 from torch import nn
@@ -12,13 +11,12 @@ from mowe.adapter.frames import (
     AudioTokens,
     ConvAdapter,
     Named,
-    Reading,
+    SoundEvents,
     StackAdapter,
     stack_frames,
     token_mask,
 )
-from mowe.adapter.naming import LANGUAGE, NONE, SOUNDS, SPEECH, Namer
-from mowe.adapter.reading import Lens, ReadingAdapter, ignore_columns
+from mowe.adapter.naming import LANGUAGE, NONE, SOUNDS, SPEECH, Namer, NamingAdapter
 from mowe.config import AdapterConfig
 
 __all__ = [
@@ -28,14 +26,12 @@ __all__ = [
     "SPEECH",
     "AudioTokens",
     "ConvAdapter",
-    "Lens",
     "Named",
     "Namer",
-    "Reading",
-    "ReadingAdapter",
+    "NamingAdapter",
+    "SoundEvents",
     "StackAdapter",
     "build_adapter",
-    "ignore_columns",
     "stack_frames",
     "token_mask",
 ]
@@ -43,7 +39,7 @@ __all__ = [
 
 def build_adapter(config: AdapterConfig, fused_dim: int, llm_dim: int) -> nn.Module:
     """The adapter a config asks for, from `fused_dim` features to `llm_dim`."""
-    if config.kind == "reading":
-        return ReadingAdapter(fused_dim, llm_dim, config)
+    if config.kind == "naming":
+        return NamingAdapter(fused_dim, llm_dim, config)
     kind = ConvAdapter if config.kind == "conv" else StackAdapter
     return kind(fused_dim, llm_dim, config.frames_per_token, config.hidden_dim)

@@ -7,26 +7,26 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class Reading(NamedTuple):
-    """What the reader makes of each of its frames, `frames_per_piece` base frames apart."""
+class SoundEvents(NamedTuple):
+    """Which sound begins at each audio token, if any."""
 
-    pieces: Tensor  # (batch, frames, pieces) logits, float32
-    blank: Tensor  # (batch, frames) logits of "no piece ends here", float32
-    mask: Tensor  # (batch, frames) bool, True = real
+    sounds: Tensor  # (batch, audio_tokens, sounds) logits, float32
+    pause: Tensor  # (batch, audio_tokens) logits of "no sound begins here", float32
+    mask: Tensor  # (batch, audio_tokens) bool, True = real
 
     def log_probabilities(self) -> Tensor:
-        """CTC log-probabilities, blank first: `(batch, frames, 1 + pieces)`."""
-        pieces = self.pieces.log_softmax(dim=-1) + F.logsigmoid(-self.blank).unsqueeze(-1)
-        return torch.cat([F.logsigmoid(self.blank).unsqueeze(-1), pieces], dim=-1)
+        """CTC log-probabilities, the pause first: `(batch, audio_tokens, 1 + sounds)`."""
+        sounds = self.sounds.log_softmax(dim=-1) + F.logsigmoid(-self.pause).unsqueeze(-1)
+        return torch.cat([F.logsigmoid(self.pause).unsqueeze(-1), sounds], dim=-1)
 
     def best(self) -> tuple[Tensor, Tensor]:
-        """The greedy reading.
+        """The greedy choice.
 
         Returns:
-            The likeliest piece of each frame `(batch, frames)`, and whether it is said there: not
-            blank, not the frame before once more, not padding; bool `(batch, frames)`.
+            The likeliest sound of each token `(batch, audio_tokens)`, and whether it begins there:
+            no pause, not the token before once more, not padding; bool `(batch, audio_tokens)`.
         """
-        likeliest = self.log_probabilities().argmax(dim=-1)  # 0 is the blank
+        likeliest = self.log_probabilities().argmax(dim=-1)  # 0 is the pause
         before = F.pad(likeliest, (1, 0))[:, :-1]
         return likeliest - 1, (likeliest > 0) & (likeliest != before) & self.mask
 
@@ -34,7 +34,7 @@ class Reading(NamedTuple):
 class Named(NamedTuple):
     """What the namer makes of a batch."""
 
-    events: Reading  # sounds in the order they are heard, one frame per audio token
+    events: SoundEvents  # sounds in the order they are heard
     labels: dict[str, Tensor]  # set -> logits (batch, 1 + labels), `none` first; float32
 
     def probabilities(self) -> dict[str, Tensor]:
@@ -47,9 +47,7 @@ class AudioTokens(NamedTuple):
 
     tokens: Tensor  # (batch, audio_tokens, llm_dim)
     mask: Tensor  # (batch, audio_tokens) bool, True = real
-    reading: Reading | None = None  # of adapters that read
     named: Named | None = None  # of adapters that name
-    read: tuple[tuple[int, ...], ...] = ()  # each example's text in the language model's tokens
 
 
 def token_mask(mask: Tensor, frames_per_token: int) -> Tensor:

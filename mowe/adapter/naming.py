@@ -12,9 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mowe.adapter.frames import AudioTokens, Named, Reading
+from mowe.adapter.frames import AudioTokens, ConvAdapter, Named, SoundEvents
+from mowe.config import AdapterConfig
 
-Spell = Callable[[str], list[int]]  # a text to the language model's tokens
+Encode = Callable[[str], list[int]]  # a text to the language model's tokens
+# fused frames and their mask to log-probabilities (batch, languages)
+Languages = Callable[[Tensor, Tensor], Tensor]
 
 LANGUAGE = "language"  # the set that a decoder may tell
 NONE = "none"  # what a set without a fitting label is called: the emotion of rain
@@ -120,12 +123,12 @@ class Namer(nn.Module):
         self._words: dict[str, Tensor] = {}
 
     @torch.no_grad()
-    def attach(self, embedding: nn.Embedding, spell: Spell) -> None:
+    def attach(self, embedding: nn.Embedding, encode: Encode) -> None:
         """Take the words' embeddings from the language model's `(vocabulary, llm_dim)` table."""
         device = embedding.weight.device
 
         def word(text: str) -> Tensor:
-            ids = torch.tensor(spell(f" {text}"), dtype=torch.long, device=device)
+            ids = torch.tensor(encode(f" {text}"), dtype=torch.long, device=device)
             return embedding(ids).float().mean(dim=0)
 
         named = {"": self.events, **self.sets}
@@ -150,7 +153,7 @@ class Namer(nn.Module):
                 if a decoder tells them.
         """
         tokens = self.norm(sounds.tokens)
-        events = Reading(
+        events = SoundEvents(
             self.event(tokens).float(), self.pause(tokens).float().squeeze(-1), sounds.mask
         )
         scores = self.attend(tokens).float().masked_fill(~sounds.mask.unsqueeze(-1), -1e4)
@@ -179,7 +182,7 @@ class Namer(nn.Module):
             size: Frames of a token.
         """
         assert self.names_again, "without statistics of sounds there is nothing to name by"
-        pieces = named.events.pieces.clone()
+        sounds = named.events.sounds.clone()
         best, said = named.events.best()
         counts = named.events.mask.sum(dim=1).tolist()
         for row, count in enumerate(counts):
@@ -190,15 +193,15 @@ class Namer(nn.Module):
             found = stretch_statistics(frames[row, mask[row]], spans, size)
             scores = F.linear(found, self.around_weight, self.around_bias)
             for (first, end), score in zip(spans, scores, strict=True):
-                own = pieces[row, first:end] if len(places) > 1 else 0.0
-                pieces[row, first:end] = score + own
-        return named._replace(events=named.events._replace(pieces=pieces))
+                own = sounds[row, first:end] if len(places) > 1 else 0.0
+                sounds[row, first:end] = score + own
+        return named._replace(events=named.events._replace(sounds=sounds))
 
     def event_words(self, named: Named) -> Tensor:
         """The sounds' words at every token `(batch, tokens, llm_dim)`; nothing between sounds."""
         if not self.events:
-            return named.events.blank.new_zeros(())
-        likely = named.events.pieces.softmax(-1) * torch.sigmoid(-named.events.blank).unsqueeze(-1)
+            return named.events.pause.new_zeros(())
+        likely = named.events.sounds.softmax(-1) * torch.sigmoid(-named.events.pause).unsqueeze(-1)
         return (likely * named.events.mask.unsqueeze(-1)) @ self._words[""]
 
     def label_words(self, named: Named) -> Tensor:
@@ -207,7 +210,7 @@ class Namer(nn.Module):
         likely |= {name: _likeliest(likely[name]) for name in self.decoded}
         rows = [likely[name] @ self._words[name] for name in self.sets]
         if not rows:
-            return named.events.pieces.new_zeros(
+            return named.events.sounds.new_zeros(
                 len(named.events.mask), 0, self.norm.weight.numel()
             )
         return torch.stack(rows, dim=1)
@@ -217,3 +220,61 @@ def _likeliest(likely: Tensor) -> Tensor:
     """1 at the likeliest label of `(batch, 1 + labels)`, `none` if it has more than half."""
     best = torch.where(likely[:, 0] > 0.5, 0, 1 + likely[:, 1:].argmax(dim=-1))
     return F.one_hot(best, likely.shape[1]).to(likely)
+
+
+class NamingAdapter(nn.Module):
+    """Tokens of the sound at a fixed rate, one per set of labels, an opening."""
+
+    def __init__(self, fused_dim: int, llm_dim: int, config: AdapterConfig) -> None:
+        """Build the layers for the sounds and labels that the config names."""
+        super().__init__()
+        self.heard = ConvAdapter(fused_dim, llm_dim, config.frames_per_token, config.residual_dim)
+        self.namer = Namer(
+            llm_dim,
+            config.events,
+            config.names,
+            fused_dim=fused_dim,
+            statistics=config.statistics,
+            decoded=bool(config.decoder),
+        )
+        self.loudness = nn.Parameter(torch.ones(()))
+        self.opening = nn.Parameter(torch.zeros(llm_dim))
+        self.register_buffer("text_length", torch.ones(()))  # mean norm of a text embedding
+        self.text_length: Tensor
+        self.config = config
+        self._decoder: tuple[Languages] | None = None  # a tuple is no submodule
+
+    def attach(self, embedding: nn.Embedding, encode: Encode) -> None:
+        """Take the language model's input embedding and its way to encode a text."""
+        self.namer.attach(embedding, encode)
+
+    def attach_decoder(self, decoder: Languages) -> None:
+        """Take what tells the labels of `language`, in their order."""
+        self._decoder = (decoder,)
+
+    def forward(self, frames: Tensor, mask: Tensor) -> AudioTokens:
+        """Map `(batch, frames, fused_dim)` and its bool mask to audio tokens."""
+        sounds = self.heard(frames, mask)
+        named = self._name(sounds, frames, mask)
+        # As long as text embeddings are, so that neither part drowns the other.
+        length = self.text_length * self.loudness
+        along = F.normalize(sounds.tokens.float(), dim=-1) * length + self.namer.event_words(named)
+        labels = self.namer.label_words(named)
+        known = sounds.mask.any(dim=1, keepdim=True).expand(-1, labels.shape[1])
+        opening = self.opening.expand(len(frames), 1, -1)
+        return AudioTokens(
+            torch.cat([along * sounds.mask.unsqueeze(-1), labels, opening], dim=1),
+            torch.cat([sounds.mask, known, torch.ones_like(sounds.mask[:, :1])], dim=1),
+            named,
+        )
+
+    def _name(self, sounds: AudioTokens, frames: Tensor, mask: Tensor) -> Named:
+        pooled = frame_statistics(frames, mask) if self.namer.statistics else None
+        languages = None
+        if self.config.decoder:
+            assert self._decoder is not None, "attach_decoder() comes before the first forward"
+            languages = self._decoder[0](frames, mask)
+        named: Named = self.namer(sounds, pooled, languages)
+        if self.namer.names_again and not self.training:
+            named = self.namer.name_again(named, frames, mask, self.config.frames_per_token)
+        return named

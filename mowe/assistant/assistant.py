@@ -36,7 +36,7 @@ from mowe.routing import RoutingControl
 DEFAULT_CHECKPOINT = "mini"
 SHIPPED = {"mini": Path(__file__).parents[2] / "assets" / "mowe-mini"}
 TRANSCRIBE = "Transcribe the speech."
-MAX_AUDIO_TOKENS = 800  # in one prompt; about two minutes of speech
+MAX_AUDIO_TOKENS = 800  # in one prompt; about four minutes
 
 
 class Assistant:
@@ -137,7 +137,7 @@ class Assistant:
         return self._last(self.stream([Turn("user", question, tuple(recordings))], **settings))
 
     def transcribe(self, recording: Recording, **settings: Any) -> Answer:
-        """Write down the speech, window by window; see `stream` for settings and errors."""
+        """Write down the speech; see `stream` for settings and errors."""
         return self.ask([recording], TRANSCRIBE, **settings)
 
     def route(self, recording: Recording, *, control: RoutingControl | None = None) -> Answer:
@@ -203,9 +203,8 @@ class Assistant:
     ) -> float:
         """Log-probability that the reply to `ask` begins with these words, in nats.
 
-        That a transcript keeps to what was read (decision 0017) is left out of it, and so is the
-        token that would end the reply. For any other greedy answer under the same
-        `control` this is the sum of the log-probabilities of its tokens, spelled canonically.
+        The token that would end the reply is left out of it. For a greedy answer under the same
+        `control` this is the sum of the log-probabilities of its tokens, as `encode` cuts them.
 
         Raises:
             QuestionError: If the instruction is empty or too long, all of it does not fit, or `ask`
@@ -221,7 +220,7 @@ class Assistant:
                 f"this is answered in {len(prompts)} windows, each on its own; the likelihood of a"
                 " reply needs a recording that is answered in one piece"
             )
-        words = torch.tensor(self.model.language_model.spell(text), dtype=torch.long)
+        words = torch.tensor(self.model.language_model.encode(text), dtype=torch.long)
         asked, audio = self._built(prompts[0], len(words))
         labels = torch.cat([torch.full_like(asked.ids, IGNORED), words])
         answered = Prompt(torch.cat([asked.ids, words]), labels)
@@ -269,14 +268,9 @@ class Assistant:
                         tokens=heard.audio_tokens()[0],
                         routing=self._window_routing(number, start, end, heard),
                         pooled=heard.pooled[0].cpu().numpy(),
-                        read=self._read(heard),
                     )
                 )
         return windows
-
-    def _read(self, heard: Heard) -> str:
-        ids = list(heard.read[0]) if heard.read else []
-        return self.model.language_model.tokenizer.decode(ids)
 
     def _hear(self, recording: Recording, control: RoutingControl | None) -> Heard:
         rates = self.model.sample_rates
@@ -296,9 +290,7 @@ class Assistant:
 
     def _decode(self, prompt: Asked, sampling: Sampling, stop: threading.Event) -> Iterator[str]:
         built, audio = self._built(prompt, sampling.max_new_tokens)
-        return self.model.language_model.stream(
-            built, audio, stop=stop, read=prompt.read, **asdict(sampling)
-        )
+        return self.model.language_model.stream(built, audio, stop=stop, **asdict(sampling))
 
     def _built(self, prompt: Asked, reply_tokens: int) -> tuple[Prompt, torch.Tensor]:
         """The prompt in tokens, up to where the reply begins, and its audio tokens."""

@@ -1,6 +1,5 @@
 """What the language model is asked about the windows of a conversation (decision 0008)."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,18 +10,6 @@ from mowe.assistant.answer import Turn, WindowRouting
 from mowe.language_model import AUDIO_MARK, Message
 
 TOGETHER, APART, SILENT = "all windows together", "window by window", "no audio"
-_ASKS_TRANSCRIPT = re.compile(r"\b(transcri\w+|verbatim|word for word|dictat\w+)\b", re.IGNORECASE)
-_WHOM = r"(the (speaker|person|voice|man|woman)|he|she|they|people)"
-_SOUND = r"(the|this|that|my)( (speech|audio|recording|clip|file|voice|sound|words))?"
-# Questions that ask for what is said and for nothing else, as a whole.
-_IS_TRANSCRIPT = re.compile(
-    rf"((please )?transcribe( (it|{_SOUND}))?( verbatim| word for word)?"
-    r"|(please )?(write down|give me) (what|the words that)"
-    r" (is|was|are|were) (being )?(said|spoken)"
-    rf"|what(('s| is| was)( being)? said| (does|do|did) {_WHOM} say| (is|are) {_WHOM} saying)"
-    rf"( in {_SOUND})?)( please)?[.?! ]*",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -36,7 +23,6 @@ class Window:
     tokens: torch.Tensor  # (audio_tokens, llm_dim)
     routing: WindowRouting
     pooled: np.ndarray  # (base_dim,)
-    read: str = ""  # in lower case without punctuation, by adapters that read
 
 
 @dataclass(frozen=True)
@@ -46,7 +32,6 @@ class Asked:
     heading: str  # before the reply; a time range where windows are answered apart
     messages: list[Message]
     audio: list[torch.Tensor]  # one (audio_tokens, llm_dim) per mark
-    read: str = ""  # what the reply keeps to, if it is to be a transcript and no more
 
 
 def asked_prompts(
@@ -61,27 +46,13 @@ def asked_prompts(
     """
     if not windows:
         return [Asked("", _messages(conversation), [])], SILENT
-    last = windows[-1].recording
-    fresh = [window for window in windows if window.recording == last]
-    question = conversation[-1].text
-    transcript = bool(_ASKS_TRANSCRIPT.search(question))
-    keeps = is_transcript(question)
-    total = sum(len(window.tokens) for window in windows)
-    if not transcript and total <= max_audio_tokens:
-        read = " ".join(window.read for window in fresh) if keeps else ""
-        return [Asked("", _messages(conversation), _by_recording(windows), read)], TOGETHER
+    if sum(len(window.tokens) for window in windows) <= max_audio_tokens:
+        return [Asked("", _messages(conversation), _by_recording(windows))], TOGETHER
     # Windows of the last recording, each alone: no window hears another, none is left out.
-    asked = [Message("user", AUDIO_MARK + question)]
-    prompts = [
-        Asked(_heading(one, transcript), asked, [one.tokens], one.read if keeps else "")
-        for one in fresh
-    ]
+    fresh = [window for window in windows if window.recording == windows[-1].recording]
+    asked = [Message("user", AUDIO_MARK + conversation[-1].text)]
+    prompts = [Asked(_heading(window), asked, [window.tokens]) for window in fresh]
     return prompts, TOGETHER if len(fresh) == 1 else APART
-
-
-def is_transcript(question: str) -> bool:
-    """Whether a question asks for what is said and for nothing else (decision 0017)."""
-    return _IS_TRANSCRIPT.fullmatch(question.strip().replace(",", "")) is not None
 
 
 def _messages(conversation: Sequence[Turn]) -> list[Message]:
@@ -97,8 +68,8 @@ def _by_recording(windows: list[Window]) -> list[torch.Tensor]:
     ]
 
 
-def _heading(window: Window, transcript: bool) -> str:
-    if transcript or window.start == 0 and window.whole:
+def _heading(window: Window) -> str:
+    if window.whole:
         return ""
     return f"[{_clock(window.start)}–{_clock(window.end)}] "
 

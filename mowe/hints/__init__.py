@@ -1,7 +1,6 @@
-"""What is handed to the language model as plain text beside the audio tokens; ours, not the paper's.
+"""What the language model is told in plain text beside the audio tokens; ours, not the paper's.
 
-Features and spans in, lines of text out. Every hint can be switched off, and every answer says which
-were given. The paper's mixture (`mowe.model`) knows nothing of them.
+Features and spans in, lines of text out. The paper's mixture (`mowe.model`) knows nothing of them.
 """
 
 from mowe.hints.activity import SpeechActivity, load_activity

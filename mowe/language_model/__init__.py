@@ -5,16 +5,8 @@ can stand behind it. The only home of peft.
 """
 
 from mowe.language_model.decoding import is_looping
-from mowe.language_model.model import (
-    AUDIO_END,
-    AUDIO_ID,
-    AUDIO_MARK,
-    AUDIO_START,
-    IGNORED,
-    LanguageModel,
-    Message,
-    Prompt,
-)
+from mowe.language_model.escaping import AUDIO_END, AUDIO_MARK, AUDIO_START, escaped
+from mowe.language_model.model import AUDIO_ID, IGNORED, LanguageModel, Message, Prompt
 from mowe.language_model.tokenizer import CHAT_TEMPLATE, byte_tokenizer, load_tokenizer
 
 __all__ = [
@@ -28,6 +20,7 @@ __all__ = [
     "Message",
     "Prompt",
     "byte_tokenizer",
+    "escaped",
     "is_looping",
     "load_tokenizer",
 ]

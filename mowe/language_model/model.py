@@ -1,6 +1,5 @@
 """A causal language model of transformers with LoRA, and the prompts it reads."""
 
-import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,16 +15,12 @@ from torch.nn import functional as F
 from mowe.config import LanguageModelConfig
 from mowe.errors import ConfigError, WeightsError
 from mowe.language_model.decoding import Stop, decoded
-from mowe.language_model.echo import Echo
+from mowe.language_model.escaping import AUDIO_END, AUDIO_MARK, AUDIO_START, escaped
 from mowe.language_model.tokenizer import load_tokenizer
-from mowe.language_model.tree import token_tree
 
 AUDIO_ID = -1  # stands for one audio token in a prompt; never a row of the embedding
 IGNORED = -100  # label of a position that is not learned, as everywhere in transformers
 _LENGTH_STEP = 32  # tokens; few different shapes spare the CPU kernels a rebuild at every step
-_JUDGED_STEP, _JUDGED_TOGETHER = 8, 16  # tokens, and texts at once: most are a few words long
-AUDIO_MARK = "\ue000"  # private-use character: where a recording goes in a message
-AUDIO_START, AUDIO_END = "<speech>", "</speech>\n"  # as in the authors' published prompt
 
 
 @dataclass(frozen=True)
@@ -76,6 +71,12 @@ class LanguageModel(nn.Module):
         return int(self.model.config.max_position_embeddings)
 
     @property
+    def control_tokens(self) -> tuple[str, ...]:
+        """What the tokenizer takes for control wherever it stands in a text."""
+        added = self.tokenizer.added_tokens_decoder.values()
+        return tuple(token.content for token in added if token.special)
+
+    @property
     def embedding(self) -> nn.Embedding:
         """The input embedding, `(vocabulary, dim)`."""
         table = self.model.get_input_embeddings()
@@ -96,7 +97,12 @@ class LanguageModel(nn.Module):
         self._folded = True
 
     def prompt(
-        self, messages: Sequence[Message], audio_lengths: Sequence[int], *, reply: bool
+        self,
+        messages: Sequence[Message],
+        audio_lengths: Sequence[int],
+        *,
+        reply: bool,
+        texts: Sequence[str] = (),
     ) -> Prompt:
         """Render a chat to ids, labels only on the assistant's turns.
 
@@ -104,9 +110,11 @@ class LanguageModel(nn.Module):
             messages: The chat, oldest first.
             audio_lengths: Audio tokens of each mark, in order of appearance.
             reply: End with the opening of an assistant turn, for generation.
+            texts: What is said at each mark, in the same order; it stands behind the audio tokens,
+                as data (`escaped`). Empty: nothing is known of any.
 
         Raises:
-            ValueError: If the number of marks and of lengths differ.
+            ValueError: If the numbers of marks, of lengths and of texts differ.
             ConfigError: If the chat template rewrites earlier turns.
         """
         marks = sum(message.content.count(AUDIO_MARK) for message in messages)
@@ -114,11 +122,13 @@ class LanguageModel(nn.Module):
             raise ValueError(
                 f"{marks} places for audio in the chat, {len(audio_lengths)} recordings"
             )
-        lengths = iter(audio_lengths)
+        if len(texts) not in (0, marks):
+            raise ValueError(f"{marks} places for audio in the chat, {len(texts)} texts")
+        audio = zip(audio_lengths, texts or [""] * marks, strict=True)
         ids: list[int] = []
         labels: list[int] = []
         for text, learned in self._pieces(messages, reply):
-            piece = self._ids(text, lengths)
+            piece = self._ids(text, audio)
             ids += piece
             labels += piece if learned else [IGNORED] * len(piece)
         return Prompt(torch.tensor(ids), torch.tensor(labels))
@@ -152,23 +162,21 @@ class LanguageModel(nn.Module):
             text = text.replace(token, " ")
         return text
 
-    def _ids(self, text: str, lengths: Iterator[int]) -> list[int]:
+    def _ids(self, text: str, audio: Iterator[tuple[int, str]]) -> list[int]:
         ids: list[int] = []
         for index, part in enumerate(text.split(AUDIO_MARK)):
             if index:
-                ids += self.spell(AUDIO_START) + [AUDIO_ID] * next(lengths)
+                length, said = next(audio)
+                said = escaped(said, self.control_tokens)
+                ids += self.encode(AUDIO_START) + [AUDIO_ID] * length + self.encode(said)
                 part = AUDIO_END + part
-            ids += self.spell(part)
+            ids += self.encode(part)
         return ids
 
-    def spell(self, text: str) -> list[int]:
+    def encode(self, text: str) -> list[int]:
         """The tokens of a text, without any that open or end it."""
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return ids
-
-    def respell(self, ids: Sequence[int]) -> list[int]:
-        """The tokens this model itself would use for the text that `ids` spell."""
-        return self.spell(self.tokenizer.decode(list(ids), skip_special_tokens=True).strip())
 
     def embed(self, ids: Tensor, audio: Tensor) -> Tensor:
         """Text embeddings with audio tokens in their places.
@@ -215,49 +223,6 @@ class LanguageModel(nn.Module):
         counts = [int((prompt.labels[1:] != IGNORED).sum()) for prompt in prompts]
         return torch.stack([part.sum() for part in scores.split(counts)])
 
-    @torch.no_grad()
-    def judge(self, rows: Sequence[Sequence[int]]) -> list[tuple[float, int]]:
-        """How likely some texts are as sentences of their own, without any recording.
-
-        Args:
-            rows: Ids that spell each text in lower case without punctuation, as a reader does.
-
-        Returns:
-            Log-probability in nats, and number of words, of each.
-        """
-        texts = [self.tokenizer.decode(list(ids)).strip() for ids in rows]
-        tokenizer, sentences = self.tokenizer, []
-        opening = tokenizer.eos_token_id if (bos := tokenizer.bos_token_id) is None else bos
-        for text in texts:
-            written = re.sub(r"\bi\b", "I", text)
-            sentences.append([opening, *self.spell(f"{written[:1].upper()}{written[1:]}.")])
-        scores: list[float] = []
-        for start in range(0, len(sentences), _JUDGED_TOGETHER):
-            scores += self._tree_scores(sentences[start : start + _JUDGED_TOGETHER])
-        return [(score, len(text.split())) for score, text in zip(scores, texts, strict=True)]
-
-    def _tree_scores(self, sentences: Sequence[Sequence[int]]) -> list[float]:
-        """Log-probability of each after its first token, which is the same for all."""
-        tree, device = token_tree(sentences), self.embedding.weight.device
-        missing = -len(tree.ids) % _JUDGED_STEP
-        ids, depths = (F.pad(one, (0, missing)).to(device) for one in (tree.ids, tree.depths))
-        seen = F.pad(tree.seen, (0, missing, 0, missing)).to(device)
-        seen.fill_diagonal_(fill_value=True)  # a row that attends to nothing would be no number
-        embedded = self.embedding(ids).unsqueeze(0)
-        mask = torch.zeros_like(seen, dtype=embedded.dtype)
-        mask = mask.masked_fill(~seen, torch.finfo(embedded.dtype).min)[None, None]
-        hidden = self.model.get_decoder()(
-            inputs_embeds=embedded,
-            attention_mask=mask,
-            position_ids=depths.unsqueeze(0),
-            use_cache=False,
-        )[0][0]
-        before, which = tree.parents[1:].unique(return_inverse=True)
-        logits = self.model.get_output_embeddings()(hidden[before.to(device)])
-        known = logits.float().log_softmax(dim=-1)[which.to(device), tree.ids[1:].to(device)]
-        step = F.pad(known.double(), (1, 0))  # the first token costs nothing
-        return [float(step[path].sum()) for path in tree.paths]
-
     def _label_states(
         self, prompts: Sequence[Prompt], audio: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
@@ -285,7 +250,6 @@ class LanguageModel(nn.Module):
         top_p: float = 1.0,
         seed: int = 0,
         stop: threading.Event | None = None,
-        read: str = "",
     ) -> Iterator[str]:
         """Generate the reply piece by piece.
 
@@ -300,7 +264,6 @@ class LanguageModel(nn.Module):
             top_p: Probability mass sampled from, in (0, 1].
             seed: Seed of the sampling.
             stop: Set it to end early.
-            read: What a transcript keeps to, as it was read in the audio; see `Echo`.
         """
         embedded = self.embed(prompt.ids.to(self.embedding.weight.device)[None], audio)
         stop, ended = stop or threading.Event(), threading.Event()
@@ -316,7 +279,6 @@ class LanguageModel(nn.Module):
             "pad_token_id": self.tokenizer.eos_token_id,
             "eos_token_id": self.tokenizer.eos_token_id,
             "stopping_criteria": transformers.StoppingCriteriaList([Stop(stop, ended)]),
-            "logits_processor": transformers.LogitsProcessorList([Echo(self.tokenizer, read)]),
             "streamer": streamer,
             **sampling,
         }

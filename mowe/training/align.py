@@ -1,27 +1,21 @@
-"""The alignment stage: without the language model, the adapter learns to read and to name.
+"""The alignment stage: without the language model, the adapter learns to name what it hears.
 
-Ours, not the paper's (decisions 0007 and 0009): through the language model alone, alignment takes
-tens of thousands of examples; with CTC first, two CPU cores are enough.
+Ours, not the paper's (decisions 0007 and 0013): through the language model alone, alignment takes
+tens of thousands of examples; a step without it costs a tenth.
 """
 
-import json
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from mowe.adapter import LANGUAGE, NONE, SPEECH, Named, Namer, Reading
-from mowe.encoders import EncodedAudio
+from mowe.adapter import LANGUAGE, NONE, SPEECH, Named, Namer, SoundEvents
 from mowe.errors import ConfigError
 from mowe.training.manifest import Example
 
-_SHORT_MERGES = 2000  # of the pieces that spell what longer ones do not cover
-_SILENT_PIECES = 10  # pieces that a sound without speech counts for in the mean loss
-
+_SILENT_SOUNDS = 10  # sounds that a recording without any counts for in the mean loss
 
 SOUND, CAPTION, COUNT = "sound", "caption", "count"
 SOUND_TASKS = (SOUND, CAPTION, COUNT, "order", "compare")  # about sounds; a voice may be beside
@@ -32,118 +26,29 @@ NUMBERS = {
 }
 
 
-class TextPieces:
-    """The language model's own tokens; words that they do not cover are spelt in short ones."""
-
-    def __init__(self, tokenizer: Any, merges: int, ids: Sequence[int]) -> None:
-        """Know the given pieces.
-
-        Args:
-            tokenizer: A fast tokenizer of transformers, byte-level BPE.
-            merges: How many of its merges to use; fewer give shorter, more frequent pieces.
-            ids: The pieces, as ids in the language model's vocabulary.
-        """
-        self._tokenizer, self._short = _cut(tokenizer, merges), _cut(tokenizer, _SHORT_MERGES)
-        self.ids = list(ids)
-        self._index = {token: index for index, token in enumerate(self.ids)}
-
-    @classmethod
-    def of_texts(
-        cls,
-        tokenizer: Any,
-        merges: int,
-        texts: Iterable[str],
-        known: Callable[[str | None], bool] = lambda token: True,
-    ) -> Self:
-        """The pieces that some transcripts need.
-
-        Args:
-            tokenizer: See `__init__`.
-            merges: See `__init__`.
-            texts: The transcripts.
-            known: Which tokens, as the tokenizer writes them, may be pieces of whole words.
-        """
-        cut, short, used = _cut(tokenizer, merges), _cut(tokenizer, _SHORT_MERGES), set[int]()
-        for word in {word for text in texts for word in _words(text)}:
-            ids = _ids(cut, word)
-            whole = all(known(cut.id_to_token(token)) for token in ids)
-            used.update(ids if whole else _ids(short, word))
-        return cls(tokenizer, merges, sorted(used))
-
-    def encode(self, text: str) -> list[int]:
-        """Piece positions of a transcript; what even short pieces cannot spell is left out."""
-        found: list[int] = []
-        for word in _words(text):
-            ids = _ids(self._tokenizer, word)
-            if not all(token in self._index for token in ids):
-                ids = _ids(self._short, word)
-            found += [self._index[token] for token in ids if token in self._index]
-        return found
-
-    def decode(self, pieces: Sequence[int]) -> str:
-        """Text of piece positions."""
-        text: str = self._tokenizer.decode([self.ids[piece] for piece in pieces])
-        return text.strip()
-
-
-def _cut(tokenizer: Any, merges: int) -> Tokenizer:
-    described = json.loads(tokenizer.backend_tokenizer.to_str())
-    described["model"]["merges"] = described["model"]["merges"][:merges]
-    described["model"]["ignore_merges"] = False
-    return Tokenizer.from_str(json.dumps(described))
-
-
-def _ids(tokenizer: Tokenizer, word: str) -> list[int]:
-    ids: list[int] = tokenizer.encode(word, add_special_tokens=False).ids
-    return ids
-
-
-def _words(text: str) -> list[str]:
-    """The words of `spoken_form`, each with the space before it."""
-    return re.findall(r" [^ ]+", spoken_form(text))
-
-
-def spoken_form(text: str) -> str:
-    """Lower case, letters, digits and apostrophes only, one leading space per word."""
-    words = re.findall(r"[a-z0-9']+", text.lower().replace("\u2019", "'"))
-    return "".join(f" {word}" for word in words)
-
-
-def alignment_loss(reading: Reading, targets: Sequence[Sequence[int] | None]) -> Tensor:
-    """Mean CTC loss per text piece, in nats.
+def order_loss(heard: SoundEvents, targets: Sequence[Sequence[int] | None]) -> Tensor:
+    """Mean CTC loss per sound, in nats.
 
     Args:
-        reading: What the adapter read in a batch.
-        targets: Piece positions per example; empty where nothing is said, None to leave one out.
+        heard: What the adapter heard in a batch.
+        targets: Positions of the sounds in their order; None to leave an example out.
     """
     rows = [row for row, target in enumerate(targets) if target is not None]
     if not rows:
-        return reading.blank.new_zeros(())
+        return heard.pause.new_zeros(())
     wanted = [target for target in targets if target is not None]
     sizes = torch.tensor([len(target) for target in wanted])
-    flat = torch.tensor([piece + 1 for target in wanted for piece in target], dtype=torch.long)
-    kept = Reading(*(part[rows] for part in reading))
+    flat = torch.tensor([sound + 1 for target in wanted for sound in target], dtype=torch.long)
+    kept = SoundEvents(*(part[rows] for part in heard))
     total = F.ctc_loss(
         kept.log_probabilities().transpose(0, 1),
-        flat.to(kept.blank.device),  # 0 is the blank
+        flat.to(kept.pause.device),  # 0 is the pause
         kept.mask.sum(dim=1),
-        sizes.to(kept.blank.device),
+        sizes.to(kept.pause.device),
         reduction="sum",
-        zero_infinity=True,  # a transcript longer than its frames teaches nothing
+        zero_infinity=True,  # more sounds than tokens teach nothing
     )
-    return total / int(sizes.sum() + _SILENT_PIECES * (sizes == 0).sum())
-
-
-@torch.no_grad()
-def read_aloud(reading: Reading, pieces: TextPieces) -> list[str]:
-    """Greedy CTC reading of each example: what the adapter alone understood."""
-    best, said = reading.best()
-    return [pieces.decode(row[kept].tolist()) for row, kept in zip(best, said, strict=True)]
-
-
-def base_as_fused(base: EncodedAudio, fused_dim: int) -> Tensor:
-    """Base frames with silent weak features beside them, `(batch, frames, fused_dim)`."""
-    return F.pad(base.frames, (0, fused_dim - base.frames.shape[-1]))
+    return total / int(sizes.sum() + _SILENT_SOUNDS * (sizes == 0).sum())
 
 
 class Label(NamedTuple):
@@ -155,7 +60,7 @@ class Label(NamedTuple):
 
 def naming_loss(named: Named, known: Sequence[Label]) -> Tensor:
     """Mean cross-entropy of the labels known, plus mean CTC loss per sound, in nats."""
-    total = named.events.blank.new_zeros(())
+    total = named.events.pause.new_zeros(())
     answers = [
         (logits[row], one.labels[name])
         for name, logits in named.labels.items()
@@ -165,7 +70,7 @@ def naming_loss(named: Named, known: Sequence[Label]) -> Tensor:
     losses = [F.cross_entropy(row, torch.tensor(at, device=row.device)) for row, at in answers]
     if losses:
         total = total + torch.stack(losses).mean()
-    return total + alignment_loss(named.events, [one.events for one in known])
+    return total + order_loss(named.events, [one.events for one in known])
 
 
 def label_of(example: Example, namer: Namer) -> Label:

@@ -203,7 +203,7 @@ def _weights(recipe: Path, scratch: Path) -> Iterator[Packed]:
     """Every frozen component, where `MOWE_CACHE` and `HF_HUB_CACHE` will be looked through."""
     config = read_training_config(recipe)
     mixture = read_config(config.start) if config.start else read_mixture(config.preset)
-    for source in (*sources(mixture), *filter(None, [config.lens])):
+    for source in sources(mixture):
         kind, _, name = source.partition(":")
         folder = weights.resolve(source)
         if kind == "folder":

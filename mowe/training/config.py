@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mowe.config import check_source
 from mowe.errors import ConfigError
 
 
@@ -23,13 +22,9 @@ class TrainingConfig:
     versions: int = 1  # cached versions of a training clip: itself, the others augmented
     fixed_version_sources: tuple[str, ...] = ()  # their clips exist in one version each, by name
     align_steps: int = 0  # steps before the paper's loss; 0 skips the stage
-    align_batch: int = 32  # recordings read by CTC in an alignment step; 0 only names
     align_rate: float = 1e-3  # peak learning rate of the alignment stage
-    silent_share: float = 0.1  # of `align_batch`: sounds in which nothing is to be read
     name_tasks: tuple[str, ...] = ()  # tasks whose sounds and labels the adapter can name
     name_batch: int = 0  # recordings that are named in an alignment step; needs `name_tasks`
-    lens: str = ""  # source of what an untrained reader begins with; decision 0012
-    merges: int = 6000  # BPE merges the alignment's text pieces are built from
     steps: int = 1000  # steps with the paper's loss
     batch: int = 16  # recordings per step and process
     follow_ups: int = 0  # most further questions about the same clip in one conversation
@@ -44,7 +39,7 @@ class TrainingConfig:
     warmup: float = 0.05  # share of the steps
     dense_steps: int = 200  # first steps with routing, in which every weak encoder runs
     mask_share: float = 0.2  # of a clip that SpecAugment masks at most in one piece; 0 masks none
-    ctc_weight: float = 0.2  # of the alignment's losses kept beside the paper's
+    naming_weight: float = 0.2  # of the alignment's loss kept beside the paper's
     repeats: Mapping[str, float] = field(default_factory=dict)  # of a source's transcripts
     task_weights: Mapping[str, float] = field(default_factory=dict)  # default 1 for every task
     optional_tasks: tuple[str, ...] = ()  # left out, with a line, where the manifest lacks them
@@ -56,12 +51,10 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         _at_least(1, self, "batch", "accumulate", "log_every", "bucket", "versions")
-        _at_least(0, self, "align_steps", "steps", "examples_per_task", "merges", "dev_every")
-        _at_least(0, self, "save_minutes", "name_batch", "align_batch", "follow_ups")
-        if self.align_steps and not self.align_batch and not self.name_batch:
-            raise ConfigError("an alignment step needs align_batch or name_batch, both are 0")
-        if self.lens:
-            check_source(self.lens)
+        _at_least(0, self, "align_steps", "steps", "examples_per_task", "dev_every")
+        _at_least(0, self, "save_minutes", "name_batch", "follow_ups")
+        if self.align_steps and not self.name_batch:
+            raise ConfigError("an alignment step needs a name_batch of at least 1, found 0")
         if any(times <= 0 for times in self.repeats.values()):
             raise ConfigError(f"repeats must be above 0, found {dict(self.repeats)}")
         if not 0 <= self.mask_share <= 1:

@@ -3,30 +3,11 @@
 from typing import Any
 
 import torch
-import torchaudio.functional as AF
 
-from mowe.adapter import ReadingAdapter
-from mowe.training.align import base_as_fused, label_of, read_aloud, spoken_form
-from mowe.training.run import TRANSCRIBE, Run
+from mowe.adapter import NamingAdapter
+from mowe.training.align import label_of
+from mowe.training.run import Run
 from mowe.training.steps import prompts
-
-
-def dev_reading(run: Run) -> dict[str, Any]:
-    """Word error rate of the adapter's own greedy reading of the dev transcripts."""
-    speech = [example for example in run.dev if example.task == TRANSCRIBE]
-    if not speech or run.pieces is None:
-        return {}
-    adapter = run.model.adapter
-    assert isinstance(adapter, ReadingAdapter)
-    base = run.store.base(speech)
-    run.model.eval()
-    with torch.no_grad(), run.accelerator.autocast():
-        fused = base_as_fused(base, adapter.reader.entry.in_features)
-        heard = read_aloud(adapter.read(fused, base.mask), run.pieces)
-    wanted = [spoken_form(example.answer).split() for example in speech]
-    wrong = sum(AF.edit_distance(a.split(), b) for a, b in zip(heard, wanted, strict=True))
-    rate = wrong / max(sum(map(len, wanted)), 1)
-    return {"dev_reading_wer": rate, "heard": heard[0], "wanted": " ".join(wanted[0])}
 
 
 def dev_naming(run: Run) -> dict[str, float]:
@@ -36,9 +17,7 @@ def dev_naming(run: Run) -> dict[str, float]:
         By task the share of recordings; of tasks about sounds, those whose whole sequence is right.
     """
     adapter = run.model.adapter
-    if not run.config.name_batch:
-        return {}
-    assert isinstance(adapter, ReadingAdapter)
+    assert isinstance(adapter, NamingAdapter)
     run.model.eval()
     found = {}
     for task in run.config.name_tasks:
@@ -47,8 +26,8 @@ def dev_naming(run: Run) -> dict[str, float]:
         if not batch:
             continue
         with torch.no_grad(), run.accelerator.autocast():
-            features = run.store.features(batch, None)
-            _, named = adapter.hear(run.model.fuse(features), features.base.mask)
+            named = run.model.adapt(run.store.features(batch, None)).named
+        assert named is not None
         wanted: list[Any] = [one.labels.get(task) for one in known]
         if task in adapter.namer.sets:
             heard: list[Any] = named.labels[task].argmax(dim=-1).tolist()

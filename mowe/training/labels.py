@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mowe import weights
-from mowe.adapter import LANGUAGE, NONE, SOUNDS, ReadingAdapter
+from mowe.adapter import LANGUAGE, NONE, SOUNDS, NamingAdapter
 from mowe.adapter.naming import frame_statistics, stretch_statistics, stretches
 from mowe.checkpoint import MoWE, load_trained, read_config, read_trained, write_checkpoint
 from mowe.config import AdapterConfig, MoWEConfig
@@ -146,15 +146,14 @@ def around_sounds(
     adapter = model.adapter
     points: list[np.ndarray] = []
     places: list[int] = []
-    assert isinstance(adapter, ReadingAdapter)
+    assert isinstance(adapter, NamingAdapter)
     size = adapter.config.frames_per_token
     store.fill([Sound(one) for one, _ in clips], weak=False)
     for start in tqdm(range(0, len(clips), _TOGETHER), desc="sounds", mininterval=5):
         batch = clips[start : start + _TOGETHER]
         features = store.features([one for one, _ in batch], None)
         fused, mask = model.fuse(features), features.base.mask
-        _, named = adapter.hear(fused, mask)
-        _, said = named.events.best()
+        _, said = adapter(fused, mask).named.events.best()
         for row, (_, heard) in enumerate(batch):
             found = [0] if len(heard) == 1 else said[row].nonzero().squeeze(1).tolist()
             if len(found) != len(heard):
@@ -267,7 +266,7 @@ def refit(
     model.eval()
     store, examples = FeatureStore(model, features), read_manifest(manifest, split="train")
     found, adapter = {}, model.adapter
-    assert isinstance(adapter, ReadingAdapter)
+    assert isinstance(adapter, NamingAdapter)
     if decoder:
         config = _with_decoder(config, decoder)
     for name in sets:
@@ -300,7 +299,7 @@ def _with_decoder(config: MoWEConfig, source: str) -> MoWEConfig:
 def _tensors(model: MoWE, name: str, fitted: Fitted) -> dict[str, Tensor]:
     """The classifier's tensors; of labels, features of weak encoders count for nothing."""
     adapter = model.adapter
-    assert isinstance(adapter, ReadingAdapter)
+    assert isinstance(adapter, NamingAdapter)
     bias, columns = torch.from_numpy(fitted.bias).float(), torch.from_numpy(fitted.weight).float()
     if name == SOUNDS:
         return {f"{_AROUND}_weight": columns, f"{_AROUND}_bias": bias}

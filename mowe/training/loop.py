@@ -15,18 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mowe.adapter import ReadingAdapter
-from mowe.errors import ConfigError
 from mowe.model import Features, MoWEModel
 from mowe.routing import Routing, RoutingControl, RoutingLoss
-from mowe.training.align import SOUND
 from mowe.training.config import TrainingConfig
-from mowe.training.dev import dev_losses, dev_naming, dev_reading
+from mowe.training.dev import dev_losses, dev_naming
 from mowe.training.features import Sound
-from mowe.training.lens import read_lens
 from mowe.training.manifest import Example
 from mowe.training.run import (
-    TRANSCRIBE,
     Progress,
     Run,
     build_run,
@@ -34,10 +29,8 @@ from mowe.training.run import (
     load_progress,
     save_progress,
 )
-from mowe.training.sampling import epoch_batch, limited, mixed_batch, with_follow_ups
+from mowe.training.sampling import limited, mixed_batch, with_follow_ups
 from mowe.training.steps import AlignLoss, AlignStep, MixtureStep, StepLoss
-
-_CENTRE_CLIPS = 64  # recordings whose mean frame a lens leaves out
 
 
 def train(config: TrainingConfig) -> Path:
@@ -64,11 +57,9 @@ def train(config: TrainingConfig) -> Path:
 
 
 def align(run: Run, progress: Progress) -> None:
-    """Teach the adapter to read base features as text pieces and, if asked, to name sounds."""
+    """Teach the adapter to name sounds and labels."""
     config = run.config
-    if config.lens and config.start is None and not progress.step:
-        _begin_with_lens(run)
-    optimizer = _optimizer(run, _groups(config, _align_rooms(run)), progress)
+    optimizer = _optimizer(run, _groups(_align_rooms(run)), progress)
     module = run.accelerator.prepare(AlignStep(run.model, config.mask_share))
     clock = _Clock(config.save_minutes)
     for step in range(progress.step, config.align_steps):
@@ -79,39 +70,19 @@ def align(run: Run, progress: Progress) -> None:
             run.accelerator.backward(losses.total / config.accumulate)
         _descend(run, optimizer)
         if step % config.log_every == 0:
-            parts = {"loss": losses.total, "ctc": losses.ctc, "naming": losses.naming}
-            report = _report(parts, losses.routing, features and features.routing)
+            parts = {"loss": losses.total, "naming": losses.naming}
+            report = _report(parts, losses.routing, features.routing)
             run.log("align", step, **report, seconds=clock.lap())
         if config.dev_every and (step + 1) % config.dev_every == 0:
-            run.log("align", step, **dev_reading(run), **dev_naming(run))
+            run.log("align", step, **dev_naming(run))
         if clock.due():
             save_progress(run, optimizer, Progress("align", step + 1))
     save_progress(run, optimizer, Progress("mixture", 0))
 
 
-def _begin_with_lens(run: Run) -> None:
-    """Set the untrained reader of a run to the lens that its config names."""
-    adapter, pieces = run.model.adapter, run.pieces
-    assert isinstance(adapter, ReadingAdapter)
-    assert pieces is not None
-    lens = read_lens(run.config.lens, run.model.language_model.tokenizer, pieces.ids)
-    speech = run.groups[TRANSCRIBE]
-    drawn = random.Random(run.config.seed).sample(speech, min(_CENTRE_CLIPS, len(speech)))
-    base = run.store.base(drawn)
-    try:
-        adapter.begin_with(lens, base.frames, base.mask)
-    except ValueError as error:
-        raise ConfigError(f"{run.config.lens} does not fit this mixture: {error}") from error
-
-
 def _align_rooms(run: Run) -> list[tuple[nn.Module | None, float]]:
-    """What an alignment trains, each with its peak rate; features that it needs are computed."""
+    """What an alignment trains, each with its peak rate; base features are computed ahead."""
     config, model = run.config, run.model
-    if config.align_batch:
-        read = [*run.groups[TRANSCRIBE], *run.groups.get(SOUND, [])]
-        _fill(run, _all_versions(config, read), weak=False)
-    if not config.name_batch:
-        return [(model.adapter, config.align_rate)]
     named = [one for task in config.name_tasks for one in run.groups[task]]
     # What the routers choose is computed when it is chosen.
     _fill(run, _all_versions(config, named), weak=False)
@@ -124,40 +95,17 @@ def _align_rooms(run: Run) -> list[tuple[nn.Module | None, float]]:
 
 def _align_step(
     run: Run, module: nn.Module, micro_step: int, control: RoutingControl | None
-) -> tuple[AlignLoss, Features | None]:
+) -> tuple[AlignLoss, Features]:
     config, index = run.config, _index(run, micro_step)
-    names = _named(run, index)
-    _training(run.model)
-    with _step_seed(config.seed, index), run.accelerator.autocast():
-        batch = _speech(run, index)
-        base = run.store.base(batch, _versions(config, batch, index)) if batch else None
-        features = None
-        if names:
-            features = run.store.features(names, control, _versions(config, names, index))
-        losses: AlignLoss = module(base, _targets(run, batch), features, names, index)
-    return losses, features
-
-
-def _speech(run: Run, index: int) -> list[Example]:
-    """Examples to be read, a share of them without speech."""
-    config, silent = run.config, run.groups.get(SOUND, [])
-    if not config.align_batch:
-        return []
-    quiet = round(config.align_batch * config.silent_share) if silent else 0
-    size = config.align_batch - quiet
-    batch = epoch_batch(run.groups[TRANSCRIBE], size, config.seed, index, config.bucket)
-    return batch + (mixed_batch({SOUND: silent}, {}, quiet, config.seed, index) if quiet else [])
-
-
-def _named(run: Run, index: int) -> list[Example]:
-    """Examples whose sounds and labels are to be named; none without a batch of them."""
-    config = run.config
-    if not config.name_batch:
-        return []
     groups = {task: run.groups[task] for task in config.name_tasks}
     weights = {task: config.task_weights.get(task, 1.0) for task in groups}
     # Not by length: a batch of one length is a batch of one task, and diversity needs all of them.
-    return mixed_batch(groups, weights, config.name_batch, config.seed + 1, index)
+    batch = mixed_batch(groups, weights, config.name_batch, config.seed + 1, index)
+    _training(run.model)
+    with _step_seed(config.seed, index), run.accelerator.autocast():
+        features = run.store.features(batch, control, _versions(config, batch, index))
+        losses: AlignLoss = module(features, batch, index)
+    return losses, features
 
 
 def _index(run: Run, micro_step: int) -> int:
@@ -176,16 +124,16 @@ def mix(run: Run, progress: Progress) -> None:
     """The paper's stage: next-token loss on the assistant's words plus the routing loss."""
     config, model = run.config, run.model
     tasks = limited(run.groups, config.examples_per_task, config.seed)
-    dense_steps = 0 if config.align_steps and config.name_batch else config.dense_steps
+    dense_steps = 0 if config.align_steps else config.dense_steps
     _fill_mixture(run, tasks, range(progress.step, config.steps), dense_steps)
     lora = [one for name, one in model.named_parameters() if ".lora_" in name]
     rooms = [(model.fusion, config.rate), (model.adapter, config.rate)]
     rooms += [(model.router, config.router_rate)] if model.router is not None else []
-    groups = [*_groups(config, rooms), {"params": lora, "peak": config.lora_rate}]
+    groups = [*_groups(rooms), {"params": lora, "peak": config.lora_rate}]
     for parameter in lora:
         parameter.requires_grad_(True)
     optimizer = _optimizer(run, groups, progress)
-    module = run.accelerator.prepare(MixtureStep(model, config.ctc_weight, config.mask_share))
+    module = run.accelerator.prepare(MixtureStep(model, config.naming_weight, config.mask_share))
     clock = _Clock(config.save_minutes)
     for step in range(progress.step, config.steps):
         _set_rate(optimizer, step, config.steps, config.warmup)
@@ -197,7 +145,7 @@ def mix(run: Run, progress: Progress) -> None:
         _descend(run, optimizer)
         if step % config.log_every == 0:
             parts = {"loss": losses.total, "next_token": losses.parts.next_token}
-            parts["ctc"] = losses.alignment
+            parts["naming"] = losses.naming
             report = _report(parts, losses.parts.routing, losses.heard.routing)
             tokens = losses.tokens * config.accumulate * (config.log_every if step else 1)
             run.log("mixture", step, **report, tokens=tokens, seconds=clock.lap())
@@ -254,28 +202,8 @@ def _mixture_step(
     _training(run.model)
     with _step_seed(config.seed, index), accelerator.autocast():
         features = run.store.features(batch, control, _versions(config, batch, index))
-        spoken = [one if one.task == TRANSCRIBE else None for one in batch]
-        targets = [
-            None if one is None else pieces
-            for one, pieces in zip(spoken, _targets(run, batch), strict=True)
-        ]
-        losses: StepLoss = module(features, batch, targets, silent, index)
+        losses: StepLoss = module(features, batch, silent, index)
     return losses
-
-
-def _targets(run: Run, batch: Sequence[Example]) -> list[list[int] | None]:
-    """Pieces of transcripts, none for sounds; None where what is said is not the answer."""
-    if run.pieces is None:
-        return [None for _ in batch]
-    pieces, silent = run.pieces, {SOUND}
-    return [
-        pieces.encode(one.answer) if one.task == TRANSCRIBE else [] if one.task in silent else None
-        for one in batch
-    ]
-
-
-def _is_drawn(config: TrainingConfig, task: str) -> bool:
-    return config.task_weights.get(task, 1.0) > 0
 
 
 def _own_version(config: TrainingConfig, example: Example) -> int:
@@ -323,15 +251,10 @@ def _report(
     return found
 
 
-def _groups(
-    config: TrainingConfig, rooms: Sequence[tuple[nn.Module | None, float]]
-) -> list[dict[str, Any]]:
+def _groups(rooms: Sequence[tuple[nn.Module | None, float]]) -> list[dict[str, Any]]:
     groups = []
     for room, peak in rooms:
         parameters = [] if room is None else list(room.parameters())
-        if config.lens and isinstance(room, ReadingAdapter):  # a lens' words stay what they are
-            room.piece.weight.requires_grad_(False)
-            parameters = [one for one in parameters if one is not room.piece.weight]
         for parameter in parameters:
             parameter.requires_grad_(True)
         groups.append({"params": parameters, "peak": peak})

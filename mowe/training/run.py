@@ -13,17 +13,14 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, parse_flag_from_env
 from safetensors.torch import load_file, save_file
 
-from mowe import weights
-from mowe.adapter import ReadingAdapter, ignore_columns
+from mowe.adapter import NamingAdapter
 from mowe.checkpoint import MoWE, fast_dtype, load_trained, read_config, read_trained
 from mowe.config import MoWEConfig, from_dict
 from mowe.errors import CheckpointError, ConfigError
-from mowe.language_model import load_tokenizer
 from mowe.presets import preset
-from mowe.training.align import TextPieces, known_names
+from mowe.training.align import known_names
 from mowe.training.config import TrainingConfig, config_to_json, without_missing
 from mowe.training.features import FeatureStore
-from mowe.training.lens import lens_knows
 from mowe.training.logs import TrainingLog
 from mowe.training.manifest import Example, read_manifest
 from mowe.training.sampling import by_clip, by_task, check_task_weights, limited, repeated
@@ -52,7 +49,6 @@ class Run:
     groups: dict[str, list[Example]]
     siblings: dict[Any, list[Example]]  # training examples with a task weight, by clip
     dev: list[Example]
-    pieces: TextPieces | None
     reports: TrainingLog
 
     @property
@@ -91,24 +87,22 @@ def build_run(config: TrainingConfig) -> Run:
         gradient_accumulation_steps=config.accumulate,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
-    mixture, pieces = _mixture(config, groups)
-    if config.align_steps and pieces is None:
-        raise ConfigError(f"preset {config.preset!r} has no reading adapter: set align_steps to 0")
+    mixture = _mixture(config, groups)
+    if config.align_steps and mixture.adapter.kind != "naming":
+        raise ConfigError(f"preset {config.preset!r} has no naming adapter: set align_steps to 0")
     model = MoWE.from_config(mixture, device=str(accelerator.device))
-    if pieces is not None:
-        assert isinstance(model.adapter, ReadingAdapter)
-        model.adapter.piece_ids.copy_(torch.tensor(pieces.ids))
-        model.attach_pieces()
-        ignore_columns(model.adapter, model.base_encoder.dim)
     if config.start is not None:
         load_trained(model, read_trained(config.start))
+    elif isinstance(model.adapter, NamingAdapter):
+        rows = model.language_model.embedding.weight.detach().float()
+        model.adapter.text_length.copy_(rows.norm(dim=-1).mean())
     (config.output / "config.json").write_text(config_to_json(config), encoding="utf-8")
     store = FeatureStore(model, config.feature_folder)
     reports = TrainingLog(config.output, model.encoder_names)
     drawn = (one for one in examples if config.task_weights.get(one.task, 1.0) > 0)
     siblings = by_clip(drawn) if config.follow_ups else {}
     dev = _dev(config)
-    return Run(config, accelerator, model, store, groups, siblings, dev, pieces, reports)
+    return Run(config, accelerator, model, store, groups, siblings, dev, reports)
 
 
 def _device() -> str:
@@ -143,43 +137,25 @@ def read_mixture(name: str) -> MoWEConfig:
         raise ConfigError(f"{Path(name).name} is not a mixture config: {error}") from error
 
 
-def _mixture(
-    config: TrainingConfig, groups: dict[str, list[Example]]
-) -> tuple[MoWEConfig, TextPieces | None]:
+def _mixture(config: TrainingConfig, groups: dict[str, list[Example]]) -> MoWEConfig:
     mixture = read_mixture(config.preset)
-    if mixture.adapter.kind != "reading":
-        return mixture, None
-    tokenizer = load_tokenizer(weights.resolve(mixture.language_model.source))
+    if mixture.adapter.kind != "naming":
+        return mixture
     if config.start is not None:
-        started = _started(config.start, mixture)
-        ids = read_trained(config.start)["adapter.piece_ids"].tolist()
-        return started, TextPieces(tokenizer, config.merges, ids)
-    texts = [example.answer for example in groups.get(TRANSCRIBE, [])]
-    if not texts:
-        raise ConfigError(f"a reading adapter needs examples of task {TRANSCRIBE!r}")
-    known = lens_knows(config.lens) if config.lens else lambda token: True
-    pieces = TextPieces.of_texts(tokenizer, config.merges, texts, known)
+        return _started(config.start, mixture)
     events, names = known_names(groups, config.name_tasks)
     adapter = replace(
         mixture.adapter,
-        vocabulary_size=len(pieces.ids),
         events=tuple(events),
         names={name: tuple(labels) for name, labels in names.items()},
     )
-    return replace(mixture, adapter=adapter), pieces
+    return replace(mixture, adapter=adapter)
 
 
 def _started(start: Path, mixture: MoWEConfig) -> MoWEConfig:
-    """The mixture of the checkpoint that a run starts from, with what it learnt to tell apart.
-
-    How it chooses among readings is no part of what was learnt: the run's own preset says it.
-    """
-    found, chooses = read_config(start), ("readings", "language_weight", "word_bonus")
-    asked = {name: getattr(mixture.adapter, name) for name in chooses}
-    found = replace(found, adapter=replace(found.adapter, **asked))
-    fresh = replace(
-        found.adapter, vocabulary_size=0, events=(), names={}, statistics=(), decoder=""
-    )
+    """The mixture of the checkpoint that a run starts from, with what it learnt to tell apart."""
+    found = read_config(start)
+    fresh = replace(found.adapter, events=(), names={}, statistics=(), decoder="")
     if replace(found, adapter=fresh) != mixture:
         raise ConfigError(f"{start} holds another mixture ({found.preset!r}) than this run's")
     return found

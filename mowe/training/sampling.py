@@ -132,22 +132,6 @@ def mixed_batch(
     return _by_length(drawn, size, index, draw, _length)
 
 
-def epoch_batch(
-    examples: Sequence[Example], size: int, seed: int, index: int, bucket: int = 1
-) -> list[Example]:
-    """Batch `index` of shuffled passes over all examples, each seen once per pass.
-
-    `bucket` batches at a time are cut by length; what does not fill them waits for the next pass.
-    """
-    together = size * min(bucket, max(len(examples) // size, 1))
-    per_epoch = max(len(examples) // together, 1)
-    epoch, place = divmod(index // max(together // size, 1), per_epoch)
-    order = list(range(len(examples)))
-    random.Random(f"{seed}:{epoch}").shuffle(order)
-    drawn = [examples[i] for i in order[place * together : (place + 1) * together]]
-    return _by_length(drawn, size, index, random.Random(f"{seed}:{epoch}:{place}"), seconds)
-
-
 def _by_length(
     drawn: list[Example],
     size: int,

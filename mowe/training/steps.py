@@ -6,12 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mowe.adapter import ReadingAdapter
-from mowe.encoders import EncodedAudio
+from mowe.adapter import Named, NamingAdapter
 from mowe.language_model import AUDIO_MARK, Message, Prompt
 from mowe.model import Distort, Features, Heard, Losses, MoWEModel
 from mowe.routing import RoutingLoss, routing_loss
-from mowe.training.align import alignment_loss, base_as_fused, label_of, naming_loss
+from mowe.training.align import Label, label_of, naming_loss
 from mowe.training.augment import spec_augment
 from mowe.training.manifest import AUDIO_TAG, Example
 
@@ -20,7 +19,6 @@ class AlignLoss(NamedTuple):
     """An alignment step's loss and its parts, scalars in nats."""
 
     total: Tensor
-    ctc: Tensor
     naming: Tensor
     routing: RoutingLoss | None
 
@@ -30,16 +28,16 @@ class StepLoss(NamedTuple):
 
     total: Tensor
     parts: Losses
-    alignment: Tensor
+    naming: Tensor
     heard: Heard
     tokens: int  # of the prompts, audio tokens among them
 
 
 class AlignStep(nn.Module):
-    """Read transcripts by CTC and name sounds and labels, without the language model."""
+    """Name sounds and labels, without the language model."""
 
     def __init__(self, model: MoWEModel, mask_share: float) -> None:
-        """Wrap a mixture with a reading adapter.
+        """Wrap a mixture with a naming adapter.
 
         Args:
             model: The mixture.
@@ -48,61 +46,41 @@ class AlignStep(nn.Module):
         super().__init__()
         self.model, self.mask_share = model, mask_share
 
-    def forward(
-        self,
-        base: EncodedAudio | None,
-        targets: Sequence[Sequence[int] | None],
-        features: Features | None,
-        named: Sequence[Example],
-        seed: int,
-    ) -> AlignLoss:
+    def forward(self, features: Features, examples: Sequence[Example], seed: int) -> AlignLoss:
         """Losses of one step.
 
         Args:
-            base: Base frames of the recordings to read, None without any.
-            targets: Their piece positions; empty where nothing is said.
-            features: Of the recordings to name, None without any.
-            named: Their examples.
+            features: Of the recordings to name.
+            examples: Those recordings.
             seed: Of the masks that SpecAugment draws.
         """
-        adapter, distort = self.model.adapter, masking(self.mask_share, seed)
-        assert isinstance(adapter, ReadingAdapter)
-        ctc = naming = adapter.opening.new_zeros(())
-        if base is not None:
-            fused_dim = adapter.reader.entry.in_features
-            frames = distort(base_as_fused(base, fused_dim), base.mask)
-            ctc = alignment_loss(adapter.read(frames, base.mask), targets)
-        if features is None:
-            return AlignLoss(ctc, ctc, naming, None)
-        mask = features.base.mask
-        _, found = adapter.hear(distort(self.model.fuse(features), mask), mask)
-        naming = naming_loss(found, [label_of(one, adapter.namer) for one in named])
-        total, routing = ctc + naming, None
-        if self.model.router is not None:
-            routing = routing_loss(features.routing)
-            total = total + self.model.config.routing.loss_weight * routing.total
-        return AlignLoss(total, ctc, naming, routing)
+        heard = self.model.adapt(features, masking(self.mask_share, seed))
+        naming = naming_loss(*_named(self.model, heard, examples))
+        if self.model.router is None:
+            return AlignLoss(naming, naming, None)
+        routing = routing_loss(features.routing)
+        total = naming + self.model.config.routing.loss_weight * routing.total
+        return AlignLoss(total, naming, routing)
 
 
 class MixtureStep(nn.Module):
-    """The paper's step: next-token and routing loss, a share of the alignment's beside them."""
+    """The paper's step: next-token and routing loss, a share of the naming loss beside them."""
 
-    def __init__(self, model: MoWEModel, ctc_weight: float, mask_share: float) -> None:
+    def __init__(self, model: MoWEModel, naming_weight: float, mask_share: float) -> None:
         """Wrap a mixture.
 
         Args:
             model: The mixture.
-            ctc_weight: The share of the alignment loss that is kept.
+            naming_weight: The share of the naming loss that is kept.
             mask_share: Of SpecAugment; 0 masks nothing.
         """
         super().__init__()
-        self.model, self.ctc_weight, self.mask_share = model, ctc_weight, mask_share
+        self.model, self.naming_weight, self.mask_share = model, naming_weight, mask_share
 
     def forward(
         self,
         features: Features,
         examples: Sequence[Example],
-        targets: Sequence[Sequence[int] | None],
         silent: Sequence[Example] = (),
         seed: int = 0,
     ) -> StepLoss:
@@ -111,23 +89,26 @@ class MixtureStep(nn.Module):
         Args:
             features: Of the examples with a recording.
             examples: Those examples.
-            targets: Piece positions of those that are transcripts, else None.
             silent: Examples without a recording.
             seed: Of the masks that SpecAugment draws.
         """
         heard = self.model.adapt(features, masking(self.mask_share, seed))
         asked, unheard = prompts(self.model, examples, heard), prompts(self.model, silent, None)
         parts = self.model(heard, asked, unheard)
-        alignment = parts.total.new_zeros(())
-        if self.ctc_weight and heard.reading is not None:
-            alignment = alignment_loss(heard.reading, targets)
-        if self.ctc_weight and heard.named is not None:
-            adapter = self.model.adapter
-            assert isinstance(adapter, ReadingAdapter)
-            known = [label_of(one, adapter.namer) for one in examples]
-            alignment = alignment + naming_loss(heard.named, known)
+        naming = parts.total.new_zeros(())
+        if self.naming_weight and heard.named is not None:
+            naming = naming_loss(*_named(self.model, heard, examples))
         tokens = sum(len(prompt.ids) for prompt in (*asked, *unheard))
-        return StepLoss(parts.total + self.ctc_weight * alignment, parts, alignment, heard, tokens)
+        return StepLoss(parts.total + self.naming_weight * naming, parts, naming, heard, tokens)
+
+
+def _named(
+    model: MoWEModel, heard: Heard, examples: Sequence[Example]
+) -> tuple[Named, list[Label]]:
+    """What was named, and what the manifest says about it."""
+    assert isinstance(model.adapter, NamingAdapter)
+    assert heard.named is not None
+    return heard.named, [label_of(one, model.adapter.namer) for one in examples]
 
 
 def masking(share: float, seed: int) -> Distort:

