@@ -17,8 +17,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mowe import weights
+from mowe.adapter import LANGUAGE, Languages
 from mowe.config import MoWEConfig, from_dict, to_dict
-from mowe.errors import CheckpointError, ConfigError
+from mowe.errors import CheckpointError, ConfigError, WeightsError
+from mowe.hints import Hints, build_hints
 from mowe.model import MoWEModel
 from mowe.presets import preset
 
@@ -30,8 +32,8 @@ _BUILD_SEED = 0  # random components are the same in every process
 def sources(config: MoWEConfig) -> tuple[str, ...]:
     """Every weight source a mixture needs, each once, in the order of the rooms."""
     encoders = (config.base_encoder, *config.weak_encoders[: config.pool_size])
-    decoder = [config.adapter.decoder] if config.adapter.decoder else []
-    named = [*(one.source for one in encoders), *decoder, config.language_model.source]
+    hints = filter(None, (config.hints.transcript, config.hints.activity))
+    named = [*(one.source for one in encoders), *hints, config.language_model.source]
     return tuple(dict.fromkeys(named))
 
 
@@ -49,7 +51,16 @@ class MoWE(
         self, mixture: MoWEConfig, folders: Mapping[str, Path | None] | None = None
     ) -> None:
         """See `MoWEModel`; not called `config`, which the hub mixin would rebuild by itself."""
-        super().__init__(mixture, folders)
+        random_dim = mixture.base_encoder.architecture.get("d_model", 0)
+        hints = build_hints(mixture.hints, folders or {}, random_dim)
+        super().__init__(mixture, folders, _languages(mixture, hints))
+        if hints.transcriber and hints.transcriber.dim != self.base_encoder.dim:
+            raise WeightsError(
+                f"the decoder of {mixture.hints.transcript} hears frames of width "
+                f"{hints.transcriber.dim}, those of {mixture.base_encoder.name} have "
+                f"{self.base_encoder.dim}"
+            )
+        self.hints = hints
 
     @classmethod
     def from_config(
@@ -137,12 +148,23 @@ def write_checkpoint(folder: Path, config: MoWEConfig, state: Mapping[str, Tenso
     _write_json(folder / "config.json", to_dict(config))
 
 
-def place(model: MoWEModel, device: str, dtype: torch.dtype) -> None:
+def _languages(mixture: MoWEConfig, hints: Hints) -> Languages | None:
+    """What tells the adapter which language is spoken, where it is decoded."""
+    if not mixture.adapter.decoded or hints.transcriber is None:
+        return None
+    return hints.transcriber.telling(mixture.adapter.names[LANGUAGE])
+
+
+def place(model: MoWE, device: str, dtype: torch.dtype) -> None:
     """Move a mixture; frozen components take `dtype`, what is trained stays float32."""
     model.to(device)
-    for frozen in (model.base_encoder, *model.pool, model.spoken_language):
-        if frozen is not None:
-            frozen.to(dtype)
+    for frozen in (model.base_encoder, *model.pool):
+        frozen.to(dtype)
+    if transcriber := model.hints.transcriber:
+        if device == "cpu":
+            transcriber.search.decoder.pack()
+        else:
+            transcriber.to(dtype)
     for name, parameter in model.language_model.named_parameters():
         wanted = torch.float32 if ".lora_" in name else dtype
         parameter.data = parameter.data.to(wanted)

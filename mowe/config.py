@@ -82,7 +82,7 @@ class AdapterConfig:
     events: tuple[str, ...] = ()  # sounds it can name; none before training
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # other labels, by set
     statistics: tuple[str, ...] = ()  # sets, or `sound`, told from mean and deviation of frames
-    decoder: str = ""  # source of the base encoder's own decoder; it tells `language` (0019)
+    decoded: bool = False  # the decoder of `hints.transcript` tells the set `language` (0023)
 
     def __post_init__(self) -> None:
         _require(self.kind in ADAPTERS, f"adapter must be one of {ADAPTERS}, found {self.kind!r}")
@@ -97,13 +97,23 @@ class AdapterConfig:
         told = [*sets, *(["sound"] if self.events else [])]
         unknown = [name for name in self.statistics if name not in told]
         _require(not unknown, f"statistics names {unknown}, the sets are {told}")
-        if self.decoder:
-            check_source(self.decoder)
-            _require(
-                self.kind == "naming" and "language" in sets,
-                "a decoder tells the set `language` of a `naming` adapter, found "
-                f"kind {self.kind!r} and the sets {list(sets)}",
-            )
+        _require(
+            not self.decoded or (self.kind == "naming" and "language" in sets),
+            "a decoder tells the set `language` of a `naming` adapter, found "
+            f"kind {self.kind!r} and the sets {list(sets)}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HintsConfig:
+    """What is handed to the language model as text; ours, not the paper's. Empty: no such hint."""
+
+    transcript: str = ""  # source of a Whisper whose decoder fits the base encoder
+    activity: str = ""  # source of a voice activity detector; no speech, no transcript
+
+    def __post_init__(self) -> None:
+        for source in filter(None, (self.transcript, self.activity)):
+            check_source(source)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +146,7 @@ class MoWEConfig:
     weak_dim: int = 512  # width every weak encoder is projected to
     routing: RoutingConfig = field(default_factory=RoutingConfig)
     adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    hints: HintsConfig = field(default_factory=HintsConfig)
     language_model: LanguageModelConfig
     window_seconds: float = 30.0  # longer recordings are cut into windows of this length
 
@@ -147,6 +158,10 @@ class MoWEConfig:
         _require(
             bool(names) or self.routing.kind == "none",
             f"without weak encoders the router kind must be 'none', found {self.routing.kind!r}",
+        )
+        _require(
+            bool(self.hints.transcript) or not self.adapter.decoded,
+            "adapter.decoded needs a decoder in hints.transcript, found none",
         )
         _require(
             self.routing.top_k <= max(len(names), 1),
@@ -195,6 +210,7 @@ def from_dict(plain: Mapping[str, Any]) -> MoWEConfig:
                 "weak_encoders": tuple(EncoderConfig(**one) for one in plain["weak_encoders"]),
                 "routing": RoutingConfig(**plain["routing"]),
                 "adapter": AdapterConfig(**plain["adapter"]),
+                "hints": HintsConfig(**plain["hints"]),
                 "language_model": LanguageModelConfig(**plain["language_model"]),
             }
         )

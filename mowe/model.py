@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mowe.adapter import LANGUAGE, AudioTokens, Named, NamingAdapter, build_adapter
+from mowe.adapter import AudioTokens, Languages, Named, NamingAdapter, build_adapter
 from mowe.config import EncoderConfig, MoWEConfig
-from mowe.encoders import AudioEncoder, EncodedAudio, build_encoder, build_spoken_language
+from mowe.encoders import AudioEncoder, EncodedAudio, build_encoder
 from mowe.fusion import Fusion, WeakFeatures
 from mowe.language_model import LanguageModel, Prompt
 from mowe.routing import Router, Routing, RoutingControl, RoutingLoss, pool_frames, routing_loss
@@ -61,13 +61,17 @@ class MoWEModel(nn.Module):
     """The mixture of weak encoders of arXiv 2409.06635 with its language model."""
 
     def __init__(
-        self, config: MoWEConfig, folders: Mapping[str, Path | None] | None = None
+        self,
+        config: MoWEConfig,
+        folders: Mapping[str, Path | None] | None = None,
+        languages: Languages | None = None,
     ) -> None:
         """Build every room.
 
         Args:
             config: The mixture.
             folders: Where each weight source lies; a source that is missing gets random weights.
+            languages: What tells the set `language` to an adapter whose config says `decoded`.
         """
         super().__init__()
         folders = folders or {}
@@ -102,13 +106,8 @@ class MoWEModel(nn.Module):
             config.language_model, folders.get(config.language_model.source)
         )
         fused_dim = base_dim + self.routers * config.weak_dim
-        self.adapter = build_adapter(config.adapter, fused_dim, self.language_model.dim)
-        decoder = config.adapter.decoder
-        self.spoken_language = (
-            build_spoken_language(folders.get(decoder), base_dim, config.adapter.names[LANGUAGE])
-            if decoder
-            else None
-        )
+        llm_dim = self.language_model.dim
+        self.adapter = build_adapter(config.adapter, fused_dim, llm_dim, languages)
         self.attach_words()
 
     @property
@@ -142,16 +141,12 @@ class MoWEModel(nn.Module):
         super().train(mode)
         self.base_encoder.eval()
         self.weak_encoders.eval()
-        if self.spoken_language is not None:
-            self.spoken_language.eval()
         return self
 
     def attach_words(self) -> None:
         """Give an adapter that names the words of its names, as the language model has them."""
         if isinstance(self.adapter, NamingAdapter):
             self.adapter.attach(self.language_model.embedding, self.language_model.encode)
-            if self.spoken_language is not None:
-                self.adapter.attach_decoder(self.spoken_language)
 
     def trained_state(self) -> dict[str, Tensor]:
         """What training changes: routers, projections, adapter and LoRA, by parameter name."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from mowe.config import (
     AdapterConfig,
     EncoderConfig,
+    HintsConfig,
     LanguageModelConfig,
     MoWEConfig,
     RoutingConfig,
@@ -131,6 +132,7 @@ MINI = MoWEConfig(
     weak_dim=128,
     routing=RoutingConfig(loss_weight=0.3),  # decision 0010
     adapter=AdapterConfig(kind="naming", residual_dim=192),
+    hints=HintsConfig(transcript="package:whisper-base-decoder", activity="package:silero-vad"),
     language_model=LanguageModelConfig(
         source="package:smollm2-135m-instruct",
         architecture=SMOLLM2_135M,

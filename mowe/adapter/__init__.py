@@ -16,7 +16,15 @@ from mowe.adapter.frames import (
     stack_frames,
     token_mask,
 )
-from mowe.adapter.naming import LANGUAGE, NONE, SOUNDS, SPEECH, Namer, NamingAdapter
+from mowe.adapter.naming import (
+    LANGUAGE,
+    NONE,
+    SOUNDS,
+    SPEECH,
+    Languages,
+    Namer,
+    NamingAdapter,
+)
 from mowe.config import AdapterConfig
 
 __all__ = [
@@ -26,6 +34,7 @@ __all__ = [
     "SPEECH",
     "AudioTokens",
     "ConvAdapter",
+    "Languages",
     "Named",
     "Namer",
     "NamingAdapter",
@@ -37,9 +46,18 @@ __all__ = [
 ]
 
 
-def build_adapter(config: AdapterConfig, fused_dim: int, llm_dim: int) -> nn.Module:
-    """The adapter a config asks for, from `fused_dim` features to `llm_dim`."""
+def build_adapter(
+    config: AdapterConfig, fused_dim: int, llm_dim: int, languages: Languages | None = None
+) -> nn.Module:
+    """The adapter a config asks for, from `fused_dim` features to `llm_dim`.
+
+    Args:
+        config: Its settings.
+        fused_dim: Width of fused frames.
+        llm_dim: Width of audio tokens.
+        languages: What tells the set `language`, where the config says that it is `decoded`.
+    """
     if config.kind == "naming":
-        return NamingAdapter(fused_dim, llm_dim, config)
+        return NamingAdapter(fused_dim, llm_dim, config, languages)
     kind = ConvAdapter if config.kind == "conv" else StackAdapter
     return kind(fused_dim, llm_dim, config.frames_per_token, config.hidden_dim)

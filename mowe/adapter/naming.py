@@ -225,8 +225,18 @@ def _likeliest(likely: Tensor) -> Tensor:
 class NamingAdapter(nn.Module):
     """Tokens of the sound at a fixed rate, one per set of labels, an opening."""
 
-    def __init__(self, fused_dim: int, llm_dim: int, config: AdapterConfig) -> None:
-        """Build the layers for the sounds and labels that the config names."""
+    def __init__(
+        self,
+        fused_dim: int,
+        llm_dim: int,
+        config: AdapterConfig,
+        languages: Languages | None = None,
+    ) -> None:
+        """Build the layers for the sounds and labels that the config names.
+
+        Raises:
+            ValueError: If the config says that the languages are decoded, and nothing tells them.
+        """
         super().__init__()
         self.heard = ConvAdapter(fused_dim, llm_dim, config.frames_per_token, config.residual_dim)
         self.namer = Namer(
@@ -235,22 +245,20 @@ class NamingAdapter(nn.Module):
             config.names,
             fused_dim=fused_dim,
             statistics=config.statistics,
-            decoded=bool(config.decoder),
+            decoded=config.decoded,
         )
         self.loudness = nn.Parameter(torch.ones(()))
         self.opening = nn.Parameter(torch.zeros(llm_dim))
         self.register_buffer("text_length", torch.ones(()))  # mean norm of a text embedding
         self.text_length: Tensor
         self.config = config
-        self._decoder: tuple[Languages] | None = None  # a tuple is no submodule
+        if config.decoded and languages is None:
+            raise ValueError("the languages are decoded, but nothing tells them")
+        self._languages = languages
 
     def attach(self, embedding: nn.Embedding, encode: Encode) -> None:
         """Take the language model's input embedding and its way to encode a text."""
         self.namer.attach(embedding, encode)
-
-    def attach_decoder(self, decoder: Languages) -> None:
-        """Take what tells the labels of `language`, in their order."""
-        self._decoder = (decoder,)
 
     def forward(self, frames: Tensor, mask: Tensor) -> AudioTokens:
         """Map `(batch, frames, fused_dim)` and its bool mask to audio tokens."""
@@ -271,9 +279,8 @@ class NamingAdapter(nn.Module):
     def _name(self, sounds: AudioTokens, frames: Tensor, mask: Tensor) -> Named:
         pooled = frame_statistics(frames, mask) if self.namer.statistics else None
         languages = None
-        if self.config.decoder:
-            assert self._decoder is not None, "attach_decoder() comes before the first forward"
-            languages = self._decoder[0](frames, mask)
+        if self.config.decoded and self._languages is not None:
+            languages = self._languages(frames, mask)
         named: Named = self.namer(sounds, pooled, languages)
         if self.namer.names_again and not self.training:
             named = self.namer.name_again(named, frames, mask, self.config.frames_per_token)

@@ -8,11 +8,6 @@ from pathlib import Path
 
 from mowe.config import EncoderConfig
 from mowe.encoders.base import AudioEncoder, EncodedAudio
-from mowe.encoders.spoken_language import (
-    SpokenLanguage,
-    build_spoken_language,
-    spoken_languages,
-)
 from mowe.errors import ConfigError
 
 FAMILIES = ("whisper", "ssl", "speaker", "sound", "music", "pitch")
@@ -21,10 +16,7 @@ __all__ = [
     "FAMILIES",
     "AudioEncoder",
     "EncodedAudio",
-    "SpokenLanguage",
     "build_encoder",
-    "build_spoken_language",
-    "spoken_languages",
 ]
 
 

@@ -63,14 +63,16 @@ def speech_seconds(probabilities: Tensor) -> float:
     return float((probabilities >= SPEECH).sum()) * WINDOW_SECONDS
 
 
-def load_activity(folder: Path) -> SpeechActivity:
-    """The detector, from a component's folder.
+def load_activity(folder: Path | None) -> SpeechActivity:
+    """The detector, from a component's folder, or one with random weights.
 
     Raises:
         WeightsError: If the folder is incomplete or its tensors do not fit.
     """
     activity = SpeechActivity()
-    load_strictly(activity, _renamed(read_tensors(folder)), "the voice activity detector")
+    if folder is not None:
+        tensors = _renamed(read_tensors(folder))
+        load_strictly(activity, tensors, "the voice activity detector")
     return activity.requires_grad_(False).eval()
 
 

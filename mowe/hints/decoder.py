@@ -188,15 +188,11 @@ class WhisperDecoder(nn.Module):
         return functional.linear(hidden, self.embed_tokens.weight).float()
 
 
-def load_decoder(folder: Path, dim: int) -> WhisperDecoder:
-    """The decoder of a Whisper in hub layout.
-
-    Args:
-        folder: Holds tensors and `config.json`.
-        dim: Width of the encoder frames that it is to hear.
+def load_decoder(folder: Path) -> WhisperDecoder:
+    """The decoder of a Whisper in hub layout, a folder of tensors and `config.json`.
 
     Raises:
-        WeightsError: If the folder is incomplete, holds no Whisper, or one of another width.
+        WeightsError: If the folder is incomplete or holds no Whisper.
     """
     config = read_json(folder / "config.json")
     try:
@@ -209,11 +205,6 @@ def load_decoder(folder: Path, dim: int) -> WhisperDecoder:
         }
     except KeyError as error:
         raise WeightsError(f"config.json of {folder.name} lacks {error}") from error
-    if sizes["dim"] != dim:
-        raise WeightsError(
-            f"the decoder of {folder.name} hears frames of width {sizes['dim']}, the base encoder's"
-            f" have {dim}"
-        )
     decoder = built_on_meta(lambda: WhisperDecoder(**sizes))
     tensors = read_tensors(folder, _PREFIXES, "embed_tokens.weight")
     load_strictly(decoder, tensors, f"the decoder of {folder.name}")

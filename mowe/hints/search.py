@@ -56,7 +56,7 @@ class Search(nn.Module):
         """
         memory = self.decoder.hear(frames)
         scores = self.decoder([self.vocabulary.start], 0, memory)[0]
-        return scores[self.spoken].log_softmax(dim=-1)
+        return scores.float()[self.spoken].log_softmax(dim=-1).clone()
 
     def write(
         self, frames: Tensor, *, language: str = "", sure: float = 0.0, translate: bool = False

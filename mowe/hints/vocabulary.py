@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
 from mowe.errors import WeightsError
 
 SECONDS_PER_TIME = 0.02  # s; the step of time tokens, one per encoder frame
+TIMES = 1501  # time tokens, 0 to 30 s
 
 
 class Vocabulary:
@@ -35,6 +36,7 @@ class Vocabulary:
         # newer vocabularies call the same token so
         self.silence = self._id("<|nocaptions|>", "<|nospeech|>")
         self.first_time = self._id("<|notimestamps|>") + 1
+        self.size = self.first_time + TIMES
         known = tokenizer.get_vocab()
         codes = {f"<|{code}|>": name.title() for code, name in LANGUAGES.items()}
         found = sorted((known[token], name) for token, name in codes.items() if token in known)
@@ -61,6 +63,18 @@ class Vocabulary:
         if not found:
             raise WeightsError(f"the tokenizer is not Whisper's, it lacks {names[0]}")
         return int(found[0])
+
+
+def byte_vocabulary() -> Vocabulary:
+    """Single bytes beside Whisper's special tokens, for random decoders: needs no file."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={sign: i for i, sign in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tasks = ("translate", "transcribe", "startoflm", "startofprev", "nocaptions", "notimestamps")
+    special = ("endoftext", "startoftranscript", *LANGUAGES, *tasks)
+    tokenizer.add_special_tokens([f"<|{name}|>" for name in special])
+    return Vocabulary(tokenizer)
 
 
 def load_vocabulary(folder: Path) -> Vocabulary:
