@@ -59,6 +59,12 @@ class Transcript:
         """All of it as one line."""
         return " ".join(segment.text for segment in self.segments)
 
+    def between(self, start: float, end: float) -> str:
+        """The text of the segments whose middle lies between two times (s)."""
+        return " ".join(
+            one.text for one in self.segments if start <= (one.start + one.end) / 2 < end
+        )
+
 
 class _Window(NamedTuple):
     """What was made of a window so far."""
