@@ -57,4 +57,4 @@ class Watch:
             return False
         path = os.fsdecode(arguments[0]) if not isinstance(arguments[0], int) else ""
         # where a folder is emptied through its descriptor, the path is a name alone
-        return not os.path.isabs(path) or Path(path).is_relative_to(self.folder)
+        return not Path(path).is_absolute() or self.folder in Path(path).parents
