@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from mowe.assistant import Assistant
 from ui.ask import build_ask_tab
 from ui.drivers import build_drivers_tab
 from ui.examples import FOLDER
+from ui.gate import Gate
 from ui.health import build_health_tab
 from ui.map import FOLDER as MAP_FOLDER
 from ui.map import build_map_tab
@@ -76,7 +78,12 @@ def launch_settings(max_file_bytes: int) -> dict[str, Any]:
         "css_paths": [STYLE_SHEET],
         "footer_links": ["api", "settings"],
         "allowed_paths": [],
-        "app_kwargs": {"openapi_url": None, "docs_url": None, "redoc_url": None},
+        "app_kwargs": {
+            "openapi_url": None,
+            "docs_url": None,
+            "redoc_url": None,
+            "middleware": [Middleware(Gate)],
+        },
         "show_error": False,
         "enable_monitoring": False,
         "run_history": False,
