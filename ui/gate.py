@@ -76,19 +76,15 @@ async def _checked(scope: Scope, receive: Receive) -> Receive:
         return receive
     body = await _read(request)
     check_call(body, _hosts(request))
+    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Message:
-        nonlocal body
-        if body is None:
-            return await receive()  # only a disconnect is left to come
-        message = {"type": "http.request", "body": body, "more_body": False}
-        body = None
-        return message
+        return left.pop() if left else await receive()  # then only a disconnect can come
 
     return replay
 
 
-async def _read(request: Request) -> bytes | None:
+async def _read(request: Request) -> bytes:
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
