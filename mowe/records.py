@@ -81,6 +81,11 @@ class Source:
         return str(self.path), self.start, self.end
 
 
+def parts_folder(path: Path) -> Path:
+    """Where the parts of a records file wait to be joined."""
+    return path.with_name(f".{path.name}.parts")
+
+
 class RecordsFile:
     """A records file that is being written, or continued."""
 
@@ -99,7 +104,7 @@ class RecordsFile:
             RecordsError: If there are records of another mixture or version, or none at all.
         """
         self.path, self.compact = path, compact
-        self.parts = path.with_name(f".{path.name}.parts")
+        self.parts = parts_folder(path)
         self.about = {"preset": preset, "encoders": list(encoders)}
         self.done: set[tuple[Any, ...]] = set()
         self._rows: list[Row] = []
