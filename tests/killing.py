@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,18 +25,15 @@ class Watch:
         sys.addaudithook(self._hear)  # there is no way to take one away again
 
     @contextmanager
-    def changes(
-        self, folder: Path, die_at: int | None = None, die: Callable[[], None] | None = None
-    ) -> Iterator[list[str]]:
+    def changes(self, folder: Path, die_at: int | None = None) -> Iterator[list[str]]:
         """Watch for as long as the block lasts; yields the names of what happened.
 
         Args:
             folder: Only what happens below it counts.
-            die_at: The operation, from 0, before which the process ends; none by default.
-            die: Ends it; raises `Killed` by default, and again at every later operation, since a
-                dead process cleans nothing up.
+            die_at: The operation, from 0, before which the process ends; none by default. Every
+                later one fails too, since a dead process cleans nothing up.
         """
-        self.folder, self.seen, self.die_at, self.die = folder, [], die_at, die
+        self.folder, self.seen, self.die_at = folder, [], die_at
         try:
             yield self.seen
         finally:
@@ -47,8 +44,6 @@ class Watch:
             return
         self.seen.append(event)
         if self.die_at is not None and len(self.seen) > self.die_at:
-            if self.die:
-                self.die()
             raise Killed(f"before {event} of {arguments[0]}")
 
     def _is_change(self, event: str, arguments: tuple) -> bool:

@@ -132,7 +132,7 @@ class Ear:
             self.heard.append((event, arguments[0]))
 
     def _is_opened(self, event, arguments):
-        return event == "open" and str(arguments[0]).startswith(("/dev/", "/etc/passwd"))
+        return event == "open" and arguments[0] in PATHS
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,9 @@ def others(heard, served):
     """What was heard that is not this test talking to its own server."""
     port = int(served.rstrip("/").rsplit(":", 1)[1])
     ours = {("socket.connect", ("127.0.0.1", port)), ("socket.getaddrinfo", "127.0.0.1")}
-    return [one for one in heard if one not in ours]
+    # a path instead of host and port is a socket between processes of this machine
+    there = [one for one in heard if one[0] != "socket.connect" or isinstance(one[1], tuple)]
+    return [one for one in there if one not in ours]
 
 
 def file_values(uploaded):

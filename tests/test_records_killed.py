@@ -1,9 +1,6 @@
 """A run into a records file that is killed at any file operation loses and doubles nothing."""
 
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,19 +12,6 @@ from serving import write_tone
 from mowe.__main__ import main
 from mowe.records import RecordsFile
 
-ROOT = Path(__file__).parents[1]
-DIES = """import os, pathlib, signal, sys
-sys.path[:0] = sys.argv[1:3]
-import fakes, killing, mowe.__main__, mowe.cli.recorded
-mowe.cli.recorded._TOGETHER = 1
-clips, room = map(pathlib.Path, sys.argv[3:5])
-def die(): os.kill(os.getpid(), signal.SIGKILL)
-with killing.Watch().changes(room, int(sys.argv[5]), die):
-    mowe.__main__.main(
-        ["route", str(clips), "--out", str(room / "records.parquet")],
-        assistant_factory=lambda _: fakes.FakeAssistant(step_seconds=0.0),
-    )
-"""
 SOUNDS = (1.0, 2.0, 35.0)  # s; the last has two windows
 
 
@@ -126,18 +110,3 @@ def test_new_parts_are_not_taken_for_joined_ones(clips, tmp_path):
     assert len(file.done) == 3
     route(clips, tmp_path / "room")
     assert len(parquet.read_table(table)) == 5
-
-
-def test_a_process_that_is_really_killed_leaves_nothing_twice(clips, whole, tmp_path):
-    """Between the joined file's new name and the removal of its parts."""
-    rows, operations = whole
-    room = tmp_path / "room"
-    room.mkdir()
-    joined = operations.index("os.remove")
-    arguments = [ROOT, ROOT / "tests", clips, room, joined]
-    command = [sys.executable, "-c", DIES, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-    assert (room / "records.parquet").exists()
-    assert len(list(room.rglob("0*.parquet"))) == 3
-    assert parquet.read_table(route(clips, room)).to_pylist() == rows
