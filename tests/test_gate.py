@@ -33,6 +33,9 @@ PATHS = (
     "~/a.wav",
     "",
 )
+LOOKUPS = tuple(
+    f"socket.get{name}" for name in ("addrinfo", "hostbyname", "hostbyaddr", "nameinfo")
+)
 META = {"_type": "gradio.FileData"}
 HOSTS = {"page.example"}
 
@@ -128,7 +131,7 @@ class Ear:
             return
         if event == "socket.connect":
             self.heard.append((event, arguments[1]))
-        elif event.startswith("socket.get") or self._is_opened(event, arguments):
+        elif event in LOOKUPS or self._is_opened(event, arguments):
             self.heard.append((event, arguments[0]))
 
     def _is_opened(self, event, arguments):
