@@ -48,8 +48,9 @@ class Watch:
 
     def _is_change(self, event: str, arguments: tuple) -> bool:
         writes = event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        if not writes and event not in CHANGES:
+        if not (writes or event in CHANGES) or isinstance(arguments[0], int):
             return False
-        path = os.fsdecode(arguments[0]) if not isinstance(arguments[0], int) else ""
+        path = Path(os.fsdecode(arguments[0]))
         # where a folder is emptied through its descriptor, the path is a name alone
-        return not Path(path).is_absolute() or self.folder in Path(path).parents
+        alone = event in ("os.remove", "os.rmdir") and not path.is_absolute()
+        return alone or self.folder in path.parents
