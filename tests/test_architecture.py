@@ -46,6 +46,7 @@ HOMES = {
     "accelerate": ("mowe.training",),
     "gradio": ("ui", "app"),
     "spaces": ("ui", "app"),
+    "starlette": ("ui",),
     "plotly": ("analysis",),
     "umap": ("analysis",),
     "captum": ("analysis",),

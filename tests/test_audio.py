@@ -488,10 +488,57 @@ def test_a_rate_that_shares_no_factor_takes_little_memory():
         assert steps_out / steps_in == pytest.approx(SAMPLE_RATE / rate, rel=3e-4)
 
 
-def test_a_rate_is_converted_once_and_the_original_is_not_copied():
+def test_the_original_is_not_copied_and_a_conversion_is_not_kept():
     recording = load_audio((tone(), RATE))
-    assert recording.at(SAMPLE_RATE) is recording.at(SAMPLE_RATE)
+    held = recording.bytes_held
     assert recording.at(RATE) is recording.samples
+    recording.at(SAMPLE_RATE)
+    assert recording.bytes_held == held == 4 * len(recording.samples)
+
+
+# --- compact recordings ---
+
+
+def test_a_compact_recording_is_16_khz_of_16_bits_and_otherwise_the_same():
+    recording = load_audio((tone(), RATE), name="talk")
+    compact = recording.compact()
+    assert (compact.sample_rate, compact.seconds) == (SAMPLE_RATE, recording.seconds)
+    assert compact.bytes_held == 2 * SAMPLE_RATE * SECONDS
+    for name in ("name", "content_hash", "treatment", "path"):
+        assert getattr(compact, name) == getattr(recording, name)
+    assert compact.samples.dtype == np.float32
+    np.testing.assert_allclose(compact.samples, recording.at(SAMPLE_RATE), atol=2**-16)
+    assert compact.compact() is compact
+    part = compact.window(1.0, 2.0)
+    np.testing.assert_array_equal(part.samples, compact.samples[SAMPLE_RATE : 2 * SAMPLE_RATE])
+    assert len(compact.at(8000)) == 8000 * SECONDS
+
+
+def test_16_bit_samples_are_compact_without_a_loss():
+    sound = np.array([-(2**15), 2**15 - 1, 0, 1] * 4000, np.int16)
+    compact = load_audio((sound, 8000)).compact()
+    assert compact.sample_rate == 8000  # never raised
+    np.testing.assert_array_equal(compact.stored, sound)
+    assert compact.step == 2**-15
+
+
+def test_a_quiet_recording_keeps_its_resolution_when_it_is_compact():
+    recording = load_audio((tone(rate=SAMPLE_RATE, amplitude=1e-4), SAMPLE_RATE))
+    compact = recording.compact()
+    np.testing.assert_allclose(compact.samples, recording.samples, atol=1e-4 / 2**14)
+
+
+def test_full_scale_and_silence_fit_into_16_bits():
+    for level_of_all in (1.0, -1.0, 0.0):
+        compact = load_audio((np.full(RATE, level_of_all), RATE)).compact()
+        np.testing.assert_allclose(compact.samples[1000:-1000], level_of_all, atol=1e-3)
+
+
+def test_a_window_counts_the_recording_that_it_keeps_alive_until_it_is_compact():
+    recording = load_audio((np.zeros(60 * SAMPLE_RATE, np.float32), SAMPLE_RATE))
+    part = recording.window(1.0, 3.0)
+    assert part.bytes_held == recording.bytes_held
+    assert part.compact().bytes_held == 2 * 2 * SAMPLE_RATE
 
 
 # --- windows ---

@@ -24,6 +24,7 @@ from ui.ask_parts import (
 from ui.conversation import Conversation
 from ui.events import KEPT_SECONDS, MODEL_QUEUE, QUIET
 from ui.examples import FOLDER, Example, copy_examples, read_examples
+from ui.kept_audio import AudioBudget
 from ui.panel import Panel, build_panel
 
 
@@ -49,14 +50,17 @@ class Page(NamedTuple):
     panel: Panel
 
 
-def build_ask_tab(assistant: Assistant, examples_folder: Path = FOLDER) -> None:
+def build_ask_tab(
+    assistant: Assistant, budget: AudioBudget, examples_folder: Path = FOLDER
+) -> None:
     """Build the tab inside the current page.
 
     Args:
         assistant: Answers; shared by all visitors, keeps nothing about them.
+        budget: Of the audio that all visitors' conversations keep.
         examples_folder: Where the example clips and their list are.
     """
-    events = AskEvents(assistant)
+    events = AskEvents(assistant, budget)
     states = States(
         gr.State(Conversation(), time_to_live=KEPT_SECONDS),
         gr.State(0),

@@ -105,7 +105,7 @@ def _finish(decoded: Decoded, name: str, path: Path | None) -> Recording:
     samples, padded_seconds = pad_short(in_range, decoded.sample_rate)
     return Recording(
         name=name,
-        samples=samples,
+        stored=samples,
         sample_rate=decoded.sample_rate,
         content_hash=hash_samples(samples, decoded.sample_rate),
         treatment=Treatment(
