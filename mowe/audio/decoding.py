@@ -103,7 +103,7 @@ def _attempts(
                 raise
             continue
         except AudioError:
-            if not attempts:
+            if not attempts or not attempts[0].mixer.seconds:
                 raise
         if _is_whole(attempts[-1]):
             break

@@ -11,8 +11,6 @@ PCM = (1, 3, 0xFFFE)  # integers, floats, and either with a longer header
 MP3_RATES = (44_100, 48_000, 32_000)  # Hz of MPEG 1; halved for 2, and again for 2.5
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
-ByteOrder = Literal["little", "big"]
-
 
 class Ending(NamedTuple):
     """Where a file ends, compared with where it should."""
@@ -21,10 +19,28 @@ class Ending(NamedTuple):
     left_over_seconds: float = 0.0  # s of what follows the sound, of which no header speaks
 
 
+class _Chunks(NamedTuple):
+    """How a format strings its chunks together."""
+
+    first: int  # where they begin
+    kind_bytes: int
+    size_bytes: int
+    order: Literal["little", "big"]
+    sound: bytes  # how the kind of that with the samples begins
+    size_with_head: bool = False
+    aligned: int = 2  # bytes
+
+
 class _Chunk(NamedTuple):
     kind: bytes
     start: int  # of its content
     size: int  # bytes, by its header
+
+
+WAV = _Chunks(12, 4, 4, "little", b"data")
+AIFF = _Chunks(12, 4, 4, "big", b"SSND")
+CAF = _Chunks(8, 4, 8, "big", b"data", aligned=1)
+W64 = _Chunks(40, 16, 8, "little", b"data", size_with_head=True, aligned=8)
 
 
 def read_at(file: BinaryIO, start: int, count: int) -> bytes:
@@ -34,18 +50,24 @@ def read_at(file: BinaryIO, start: int, count: int) -> bytes:
 
 
 def ending(file: BinaryIO) -> Ending:
-    """Whether a RIFF, AIFF or Ogg file ends before or behind its sound; others say nothing."""
+    """Whether a file ends before or behind its sound, where its format lets one see that."""
     size = file.seek(0, 2)
-    head = read_at(file, 0, 12)
-    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-        return _chunked_ending(file, size, "little")
-    if head[:4] == b"FORM" and head[8:11] == b"AIF":
-        return _chunked_ending(file, size, "big")
-    if head[:4] == b"OggS":
+    head = read_at(file, 0, 16)
+    kind, form = head[:4], head[8:12]
+    chunks = {(b"RIFF", b"WAVE"): WAV, (b"FORM", b"AIFF"): AIFF, (b"FORM", b"AIFC"): AIFF}
+    layout = chunks.get((kind, form)) or {b"caff": CAF, b"riff": W64}.get(kind)
+    if layout is not None:
+        return _chunked_ending(file, size, layout)
+    if kind == b"OggS":
         tail = read_at(file, max(0, size - OGG_PAGE_BYTES), OGG_PAGE_BYTES)
         page = tail.rfind(b"OggS")
         # the flag that only the last page of a stream has
         return Ending(cut=len(tail) > page + 5 and not tail[page + 5] & 0x04)
+    if kind == b"RIFF" and form == b"AVI ":
+        return Ending(_is_cut(8, int.from_bytes(head[4:8], "little"), size))
+    if kind == b".snd":
+        start, length = int.from_bytes(head[4:8], "big"), int.from_bytes(head[8:12], "big")
+        return Ending(_is_cut(start, length, size))
     return Ending()
 
 
@@ -71,39 +93,59 @@ def asf_is_broadcast(file: BinaryIO) -> bool:
     return place >= 0 and len(head) > place + 88 and bool(head[place + 88] & 1)
 
 
-def _chunked_ending(file: BinaryIO, size: int, order: ByteOrder) -> Ending:
-    byte_rate, behind_sound = 0, False
-    for chunk in _chunks(file, order):
-        if not chunk.kind.isascii() or not chunk.kind.decode("ascii").isprintable():
-            left = (size - chunk.start + 8) / byte_rate if byte_rate and behind_sound else 0.0
-            return Ending(left_over_seconds=left if left >= MIN_LEFT_OVER else 0.0)
-        if chunk.kind == b"fmt ":
-            about = read_at(file, chunk.start, 12)
-            known = int.from_bytes(about[:2], "little") in PCM
-            byte_rate = int.from_bytes(about[8:12], "little") if known else 0
-        elif chunk.kind in (b"data", b"SSND"):
-            if _is_placeholder(chunk.size):
+def _chunked_ending(file: BinaryIO, size: int, layout: _Chunks) -> Ending:
+    byte_rate, behind_sound, promised = 0, False, 0
+    for chunk in _chunks(file, layout):
+        if chunk.kind.startswith(layout.sound):
+            if _is_placeholder(chunk.size, layout.size_bytes):
                 return Ending()
-            if chunk.start + chunk.size > size + ROUNDING:
+            if max(chunk.start + chunk.size, promised) > size + ROUNDING:
                 return Ending(cut=True)
             behind_sound = True
+        elif layout is WAV and not all(32 <= letter < 127 for letter in chunk.kind):
+            left = (size - chunk.start + 8) / byte_rate if byte_rate and behind_sound else 0.0
+            return Ending(left_over_seconds=left if left >= MIN_LEFT_OVER else 0.0)
+        elif chunk.kind == b"fmt ":
+            byte_rate = _byte_rate(read_at(file, chunk.start, 12))
+        elif chunk.kind == b"COMM" and chunk.size == 18:  # of an AIFF that is not compressed
+            promised = _aiff_bytes(read_at(file, chunk.start, 8))
     return Ending()
 
 
-def _chunks(file: BinaryIO, order: ByteOrder) -> Iterator[_Chunk]:
-    place = 12
+def _byte_rate(about: bytes) -> int:
+    """Bytes of a second of a WAV with plain samples; 0 of others."""
+    plain = int.from_bytes(about[:2], "little") in PCM
+    return int.from_bytes(about[8:12], "little") if plain else 0
+
+
+def _aiff_bytes(about: bytes) -> int:
+    channels, frames, bits = (
+        int.from_bytes(about[start:end], "big") for start, end in ((0, 2), (2, 6), (6, 8))
+    )
+    return frames * channels * ((bits + 7) // 8)
+
+
+def _chunks(file: BinaryIO, layout: _Chunks) -> Iterator[_Chunk]:
+    place, head_bytes = layout.first, layout.kind_bytes + layout.size_bytes
     for _ in range(MAX_CHUNKS):
-        head = read_at(file, place, 8)
-        if len(head) < 8:
+        head = read_at(file, place, head_bytes)
+        if len(head) < head_bytes:
             return
-        size = int.from_bytes(head[4:], order)
-        yield _Chunk(head[:4], place + 8, size)
-        place += 8 + size + size % 2
+        size = int.from_bytes(head[layout.kind_bytes :], layout.order)
+        size = max(0, size - head_bytes) if layout.size_with_head else size
+        yield _Chunk(head[: layout.kind_bytes], place + head_bytes, size)
+        place += head_bytes + size + -size % layout.aligned
 
 
-def _is_placeholder(size: int) -> bool:
-    """Whether a writer that could not go back left this: none, or about 2 or 4 GiB."""
-    return size == 0 or min(abs(size - 2**31), abs(size - 2**32)) <= 2**16
+def _is_cut(start: int, length: int, size: int) -> bool:
+    """Whether what should have `length` bytes from `start` on does not fit into the file."""
+    return not _is_placeholder(length) and start + length > size + ROUNDING
+
+
+def _is_placeholder(size: int, size_bytes: int = 4) -> bool:
+    """Whether a writer that could not go back left this: none, or about the largest number."""
+    bits = 8 * size_bytes
+    return size == 0 or min(abs(size - 2**bits), abs(size - 2 ** (bits - 1))) <= 2**16
 
 
 def _behind_tag(head: bytes) -> int:

@@ -19,7 +19,10 @@ SINC_ROLLOFF = 0.99  # of half the smaller rate, where the low-pass begins
 MAX_RATIO_STEPS = 2000
 MIN_ROWS = 64  # samples that come out of a step, so that it is worth a matrix product
 GROUP_ROWS = 32  # rows that share a product: neighbours reach for nearly the same samples
-BLOCK_SAMPLES = 2**17  # converted at a time
+# Multiplications at a time. The BLAS beneath numpy shares a larger product among threads, whose
+# meeting takes longer than the product where the processor is busy.
+PRODUCT = 2**18
+BLOCK_SAMPLES = 2**16  # taken at a time from what is there as a whole
 
 MEL_BANDS = 80
 MEL_WINDOW = 400  # samples, 25 ms
@@ -40,7 +43,8 @@ class Resampler:
     def __init__(self, source_rate: int, target_rate: int) -> None:
         """Prepare to go from `source_rate` to `target_rate`, Hz."""
         self._filter = _sinc_filter(source_rate, target_rate)
-        self._advance = max(1, BLOCK_SAMPLES // self._filter.steps_in) * self._filter.steps_in
+        steps = PRODUCT // max(rows.weights.size for rows in self._filter.groups)
+        self._advance = max(1, steps) * self._filter.steps_in
         self._waiting = np.zeros(self._filter.reach, np.float32)  # silence before the first sample
         self._taken = self._given = 0
 
