@@ -79,7 +79,7 @@ def decode(file: BinaryIO, out: BinaryIO, name: str, limits: AudioLimits) -> Dec
     return account(
         mixer,
         [
-            *best.read.damage,
+            *_damage(best, attempts),
             *best.read.remarks,
             *_early_end(mixer.seconds, declared),
             *_end_notes(mixer, end),
@@ -154,6 +154,13 @@ def _is_whole(one: _Attempt) -> bool:
     seconds, read = one.mixer.seconds, one.read
     early = _early_end(seconds, read.declared_seconds)
     return seconds > 0 and read.exact and not read.damage and not early
+
+
+def _damage(best: _Attempt, attempts: list[_Attempt]) -> list[str]:
+    """What the best reader could not read, or else another one that noticed more."""
+    if _is_whole(best):
+        return []
+    return next((one.read.damage for one in (best, *attempts) if one.read.damage), [])
 
 
 def _early_end(seconds: float, declared: float) -> list[str]:

@@ -9,6 +9,7 @@ MIN_LEFT_OVER = 0.5  # s; less behind the sound is padding
 MAX_CHUNKS = 1000
 PCM = (1, 3, 0xFFFE)  # integers, floats, and either with a longer header
 MP3_RATES = (44_100, 48_000, 32_000)  # Hz of MPEG 1; halved for 2, and again for 2.5
+MP3_ENCODERS = (b"LAME", b"Lavc", b"Lavf")  # they note the silence that they add
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 
@@ -79,11 +80,14 @@ def mp3_seconds(file: BinaryIO) -> float:
         return 0.0
     version, rate = frame[1] >> 3 & 3, frame[2] >> 2 & 3  # version 3 is MPEG 1, 2 is 2, 0 is 2.5
     place = max(frame.find(b"Xing"), frame.find(b"Info"))
-    if place < 0 or version == 1 or rate == 3 or not frame[place + 7] & 1:
+    about = frame[place + 4 : place + 12]
+    if place < 0 or len(about) < 8 or version == 1 or rate == 3 or not about[3] & 1:
         return 0.0
-    frames = int.from_bytes(frame[place + 8 : place + 12], "big")
-    samples = 1152 if version == 3 else 576  # in each
-    return frames * samples / (MP3_RATES[rate] / {3: 1, 2: 2, 0: 4}[version])
+    samples = int.from_bytes(about[4:], "big") * (1152 if version == 3 else 576)
+    if len(frame) >= place + 144 and frame[place + 120 : place + 124] in MP3_ENCODERS:
+        silence = int.from_bytes(frame[place + 141 : place + 144], "big")  # 12 bits for either end
+        samples -= (silence >> 12) + (silence & 0xFFF)
+    return samples / (MP3_RATES[rate] / {3: 1, 2: 2, 0: 4}[version])
 
 
 def asf_is_broadcast(file: BinaryIO) -> bool:

@@ -18,7 +18,7 @@ class AudioLimits:
     min_sample_rate: int = 1_000  # Hz; below this a header is more likely wrong than meant
     max_sample_rate: int = 192_000  # Hz
     kept_rate: int = 44_100  # Hz; what is recorded at more is resampled to this while it is decoded
-    max_decode_seconds: float = 60.0  # s of waiting for one file
+    max_decode_seconds: float = 90.0  # s of waiting for one file
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -194,7 +194,7 @@ class DecodingPool:
             reusable = False
             try:
                 answer = worker.ask(request, descriptors, limits.max_decode_seconds)
-                reusable = "out_of_memory" not in answer
+                reusable = "decoded" in answer or "refused" in answer
             except WorkerError as gone:
                 raise AudioError(f"{name} {gone}; another recording is needed.") from None
             finally:  # whoever waits may be interrupted, and the worker be in the middle
@@ -207,14 +207,15 @@ class DecodingPool:
         if worker is not None and not worker.alive:
             self._drop(worker)
             return self._ready_worker()
-        worker = worker or self._start()
         try:
+            worker = worker or self._start()
             worker.wait_until_ready()
-        except WorkerError as gone:
-            self._drop(worker)
+        except (WorkerError, OSError) as error:
+            if worker is not None:
+                self._drop(worker)
             self._usable = False
             warnings.warn(
-                f"no worker process can be started ({gone}): files are decoded in this one",
+                f"no worker process can be started ({error}): files are decoded in this one",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -261,7 +262,7 @@ def _understood(answer: dict[str, Any], name: str, memory_bytes: int) -> Decoded
         megabytes = memory_bytes // 10**6
         raise AudioError(f"{name} takes more than {megabytes} MB of memory to decode.")
     if "fault" in answer:
-        raise RuntimeError(f"decoding {name} failed: {answer['fault']}")
+        raise AudioError(f"{name} cannot be decoded ({answer['fault']}).")
     return Decoded(**{**answer["decoded"], "notes": tuple(answer["decoded"]["notes"])})
 
 

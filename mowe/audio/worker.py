@@ -72,8 +72,8 @@ def _answer(
         return {"refused": str(error)}, True
     except MemoryError:  # what is left of it may be in pieces
         return {"out_of_memory": True}, False
-    except Exception as error:  # ours, not the file's: it is raised where the file was asked for
-        return {"fault": f"{type(error).__name__}: {error}"}, True
+    except Exception as error:  # whatever a damaged file brings a decoder to raise
+        return {"fault": f"{type(error).__name__}: {error}"}, False
 
 
 def _limit(memory_bytes: int) -> None:
