@@ -198,9 +198,8 @@ def test_a_late_start_is_silence():
 
 
 def test_a_time_stamp_that_would_make_the_recording_too_long_is_not_believed():
-    data = muxed("mpegts", "aac", tone(seconds=2.0), hole=(1.0, 1.0))
-    assert load_audio(data).seconds == pytest.approx(3.0, abs=0.15)
-    recording = load_audio(data, limits=AudioLimits(max_seconds=2.5))
+    data = muxed("mpegts", "aac", tone(seconds=2.0), hole=(1.0, 5000.0))
+    recording = load_audio(data)
     assert recording.seconds == pytest.approx(2.0, abs=0.15)
 
 

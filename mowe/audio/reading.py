@@ -92,9 +92,9 @@ def read_with_pyav(file: BinaryIO, mixer: Mixer, *, ignore_length: bool = False)
         mixer.check_header(context.sample_rate, context.channels, read.declared_seconds)
         packer, clock, holes = _Packer(mixer), _Clock(container.format.name), 0.0
         for frame in _frames(container, stream, read):
-            hole = clock.hole_before(frame)
-            if hole and mixer.seconds + hole <= mixer.limits.max_seconds:  # else a wrong time stamp
+            if hole := clock.hole_before(frame):
                 packer.flush()
+            if hole and mixer.seconds + hole <= mixer.limits.max_seconds:  # else a wrong time stamp
                 mixer.add_silence(hole, frame.sample_rate, frame.layout.nb_channels)
                 holes += hole
             packer.add(frame)
