@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from mowe.audio.limits import duration
-from mowe.audio.signals import SAMPLE_RATE, resample
+from mowe.audio.signals import SAMPLE_RATE, resample, resampled_blocks
 
 MIN_SECONDS = 1.0  # s; anything shorter is padded with silence to this
 MIN_TAIL_SECONDS = 0.5  # s; a shorter last window shares with the one before it
 
 FULL_SCALE = 2**15  # of 16-bit samples
-COMPACT_BLOCK = 2**20  # samples made compact at a time
 
 CHANNEL_NAMES = {1: "mono", 2: "stereo"}
 
@@ -58,7 +57,10 @@ class Treatment:
         return f"{self.source_rate / 1000:g} kHz {channels}"
 
     def _conversion(self) -> str:
-        mixed = ["mixed to mono"] if self.downmixed else []
+        if self.downmixed:
+            mixed = ["mixed to mono"]
+        else:
+            mixed = ["of which one is used"] if self.source_channels > 1 else []
         converted = [f"resampled to {SAMPLE_RATE / 1000:g} kHz"] if self.resampled else []
         return " and ".join(mixed + converted) or "used as it is"
 
@@ -87,12 +89,8 @@ class Recording:
 
     @property
     def bytes_held(self) -> int:
-        """Bytes of memory that live as long as this does; a window keeps the whole it is part of.
-
-        Conversions are not kept, so that `at` and `window` never add to it.
-        """
-        whole = self.stored.base
-        return whole.nbytes if isinstance(whole, np.ndarray) else self.stored.nbytes
+        """Bytes of all arrays it holds; `at` and `window` never add to them."""
+        return self.stored.nbytes
 
     def compact(self) -> "Recording":
         """The same recording at 16 kHz or less with 16 bits a sample, as a conversation keeps it.
@@ -103,12 +101,10 @@ class Recording:
         if self.stored.dtype == np.int16 and self.sample_rate <= SAMPLE_RATE:
             return self
         rate = min(self.sample_rate, SAMPLE_RATE)
-        samples = self.at(rate)
+        samples = self.samples
         step = _fitting_step(samples)
-        stored = np.empty(len(samples), np.int16)
-        for start in range(0, len(samples), COMPACT_BLOCK):
-            part = np.rint(samples[start : start + COMPACT_BLOCK] / np.float32(step))
-            stored[start : start + COMPACT_BLOCK] = np.clip(part, -FULL_SCALE, FULL_SCALE - 1)
+        blocks = resampled_blocks(samples, self.sample_rate, rate)  # the whole would be four times
+        stored = np.concatenate([_in_steps(block, step) for block in blocks])  # what is kept
         return dataclasses.replace(self, stored=stored, sample_rate=rate, step=step)
 
     def at(self, sample_rate: int) -> np.ndarray:
@@ -134,7 +130,8 @@ class Recording:
             )
         if (start, end) == (0, len(self.stored)):
             return self
-        part = _as_float(self.stored[start:end], self.step)
+        # a copy: a view would keep the whole recording in memory
+        part = _as_float(self.stored[start:end].copy(), self.step)
         samples, padded_seconds = pad_short(part, self.sample_rate)
         return Recording(
             name=self.name,
@@ -186,6 +183,12 @@ def hash_samples(samples: np.ndarray, sample_rate: int) -> str:
 def _as_float(stored: np.ndarray, step: float) -> np.ndarray:
     """Stored samples as float32; those that are need no copy."""
     return stored if stored.dtype == np.float32 else stored.astype(np.float32) * np.float32(step)
+
+
+def _in_steps(samples: np.ndarray, step: float) -> np.ndarray:
+    """`(samples,)` as int16 multiples of `step`."""
+    steps = np.rint(samples / np.float32(step))
+    return np.clip(steps, -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 
 
 def _fitting_step(samples: np.ndarray) -> float:
