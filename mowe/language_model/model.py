@@ -14,9 +14,10 @@ from torch.nn import functional as F
 
 from mowe.config import LanguageModelConfig
 from mowe.errors import ConfigError, WeightsError
-from mowe.language_model.decoding import Stop, decoded
+from mowe.language_model.decoding import reply_ids
 from mowe.language_model.escaping import AUDIO_END, AUDIO_MARK, AUDIO_START, escaped
-from mowe.language_model.tokenizer import load_tokenizer
+from mowe.language_model.sampling import Sampler
+from mowe.language_model.tokenizer import load_tokenizer, text_pieces
 
 AUDIO_ID = -1  # stands for one audio token in a prompt; never a row of the embedding
 IGNORED = -100  # label of a position that is not learned, as everywhere in transformers
@@ -264,25 +265,30 @@ class LanguageModel(nn.Module):
             top_p: Probability mass sampled from, in (0, 1].
             seed: Seed of the sampling.
             stop: Set it to end early.
+
+        Raises:
+            ValueError: If the prompt leaves no room for a reply, or `top_p` is outside (0, 1].
         """
-        embedded = self.embed(prompt.ids.to(self.embedding.weight.device)[None], audio)
-        stop, ended = stop or threading.Event(), threading.Event()
-        streamer = transformers.TextIteratorStreamer(
-            self.tokenizer, skip_prompt=False, skip_special_tokens=True
+        if len(prompt.ids) >= self.context:
+            raise ValueError(
+                f"the prompt has {len(prompt.ids)} tokens, a reply needs at most {self.context - 1}"
+            )
+        device = self.embedding.weight.device
+        ids = reply_ids(
+            self.model,
+            self.embed(prompt.ids.to(device)[None], audio),
+            Sampler(temperature, top_p, seed, device),
+            room=min(max_new_tokens, self.context - len(prompt.ids)),
+            ends=self._ends(),
+            stop=stop or threading.Event(),
         )
-        sampling = {"temperature": temperature, "top_p": top_p} if temperature > 0 else {}
-        settings: dict[str, Any] = {
-            "inputs_embeds": embedded,
-            "attention_mask": torch.ones(embedded.shape[:2], dtype=torch.long).to(embedded.device),
-            "max_new_tokens": max_new_tokens,
-            "do_sample": temperature > 0,
-            "pad_token_id": self.tokenizer.eos_token_id,
-            "eos_token_id": self.tokenizer.eos_token_id,
-            "stopping_criteria": transformers.StoppingCriteriaList([Stop(stop, ended)]),
-            "streamer": streamer,
-            **sampling,
-        }
-        yield from decoded(self.model, settings, streamer, ended, seed)
+        yield from text_pieces(self.tokenizer, ids)
+
+    def _ends(self) -> set[int]:
+        """Tokens that end a reply, by the tokenizer and by the model's own settings."""
+        ends = self.model.generation_config.eos_token_id
+        several = ends if isinstance(ends, list) else [ends]
+        return {one for one in (self.tokenizer.eos_token_id, *several) if one is not None}
 
 
 def _pad(rows: Sequence[Tensor], value: int) -> Tensor:

@@ -1,5 +1,6 @@
 """Tokenizers: of a folder in hub layout, and of single bytes for random models."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,3 +34,29 @@ def byte_tokenizer() -> transformers.PreTrainedTokenizerFast:
         eos_token="<|im_end|>",
         chat_template=CHAT_TEMPLATE,
     )
+
+
+def text_pieces(tokenizer: Any, ids: Iterable[int]) -> Iterator[str]:
+    """Text as its tokens come; together the pieces are what `tokenizer` makes of all of them.
+
+    A letter whose bytes lie in several tokens comes when it is whole. Each token is decoded with
+    those of the piece before it, since some tokenizers drop a space where a text begins.
+    """
+
+    def text_of(some: list[int]) -> str:
+        text: str = tokenizer.decode(
+            some, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    window: list[int] = []
+    shown, begun = "", 0  # the window's text that was passed on, and how many tokens spell it
+    for token in ids:
+        window.append(token)
+        text = text_of(window)
+        if len(text) > len(shown) and not text.endswith("\ufffd"):
+            yield text[len(shown) :]
+            window = window[begun:]
+            shown, begun = text_of(window), len(window)
+    if rest := text_of(window)[len(shown) :]:
+        yield rest
