@@ -1,8 +1,4 @@
-"""Recordings as the mixture and its hints hear them; a follow-up question hears nothing twice.
-
-Whisper's decoder needs silence behind a short sound, which the mixture is not trained with: it
-hears the base encoder once more, over a span that is padded (decision 0023).
-"""
+"""Recordings as the mixture and its hints hear them; a follow-up question hears nothing twice."""
 
 import threading
 from collections.abc import Iterator
@@ -10,21 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from mowe.assistant.answer import WindowRouting, describe_routing
 from mowe.assistant.memory import Memory
 from mowe.audio import SAMPLE_RATE, Recording
 from mowe.checkpoint import MoWE
 from mowe.errors import QuestionError
-from mowe.hints import Hints, Transcript
-from mowe.hints.activity import WINDOW
-from mowe.hints.transcript import LONGEST
+from mowe.hints import Transcript
 from mowe.model import make_batch
 from mowe.routing import RoutingControl
 
 MAX_BYTES = 64_000_000  # of what was heard, over all conversations: some two hours of sound
-_PADDED_SECONDS, _SILENCE_SECONDS = 10.0, 2.0  # s in all at least; s behind the sound at least
 _SEGMENT_BYTES = 300  # of a line of a transcript, about
 
 
@@ -49,11 +41,6 @@ class Listener:
         self.model = model
         self._windows: Memory[HeardWindow] = Memory(max_bytes)
         self._speech: Memory[Transcript] = Memory(max_bytes // 8)
-
-    @property
-    def hints(self) -> Hints:
-        """What hears for the language model in words."""
-        return self.model.hints
 
     @torch.inference_mode()
     def window(
@@ -97,7 +84,7 @@ class Listener:
         Raises:
             QuestionError: If this mixture writes down no speech, or not in this language.
         """
-        transcriber = self.hints.transcriber
+        transcriber = self.model.hints.transcriber
         if transcriber is None:
             raise QuestionError(
                 f"{self.model.config.preset} has no decoder that writes down speech; mini has one"
@@ -111,29 +98,11 @@ class Listener:
             yield known_speech
             return
         samples = torch.from_numpy(recording.at(SAMPLE_RATE)).to(self.model.device)
-        written = transcriber.write(
-            lambda start, end: self._frames(samples, start, end),
-            self._activity(samples),
-            language=language,
-            translate=translate,
+        written = self.model.hints.write(
+            self.model.base_encoder, samples, language=language, translate=translate
         )
         for transcript in written:
             yield transcript
             if stop is not None and stop.is_set():
                 return
         self._speech.put(key, transcript, _SEGMENT_BYTES * (1 + len(transcript.segments)))
-
-    def _activity(self, samples: torch.Tensor) -> torch.Tensor:
-        if self.hints.activity is not None:
-            return self.hints.activity(samples).cpu()
-        return torch.ones(-(-len(samples) // WINDOW))
-
-    @torch.inference_mode()
-    def _frames(self, samples: torch.Tensor, start: float, end: float) -> torch.Tensor:
-        """Base frames of the part between two times (s) with silence behind it."""
-        part = samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
-        seconds = max(len(part) / SAMPLE_RATE + _SILENCE_SECONDS, _PADDED_SECONDS)
-        missing = round(min(seconds, LONGEST) * SAMPLE_RATE) - len(part)
-        padded = functional.pad(part, (0, max(missing, 0)))
-        lengths = torch.tensor([len(padded)], device=padded.device)
-        return self.model.base_encoder(padded[None], lengths).frames
