@@ -326,6 +326,10 @@ def test_route_walks_folders_and_shows_a_table_with_a_bar_on_standard_error(run,
     assert lines[0].split() == ["file", "start", "end", "chosen", "entropy", "margin"]
     assert [Path(line.split()[0]).name for line in lines[2:]] == ["a.wav", "b.FLAC", "b.FLAC"]
     assert "2/2" in err
+    assert "clips: 1 file with another ending left out" in err
+    for number in range(8):
+        (folder / f"{number}.pdf").touch()
+    assert "clips: 9 files with other endings left out" in run("route", folder)[2]
 
 
 def rows_of(path):
@@ -411,6 +415,31 @@ def test_a_killed_run_into_records_goes_on_and_writes_nothing_twice(
         ("b.FLAC", 1, 30.0),
     ]
     assert sorted(one.name for one in tmp_path.iterdir()) == ["clips", "records.parquet"]
+
+
+def test_recordings_are_routed_together_up_to_five_minutes_of_them(run, tmp_path):
+    for number, seconds in enumerate((200, 99, 2, 1, 400, 1)):
+        write_clip(tmp_path / "clips" / f"{number}.wav", seconds=seconds)
+    batches = []
+
+    class Counting(RoutingFake):
+        def route_all(self, recordings, *, control=None, fused=False):
+            batches.append([one.seconds for one in recordings])
+            return super().route_all(recordings, control=control, fused=fused)
+
+    run("route", tmp_path / "clips", "--out", tmp_path / "r.parquet", factory=lambda _: Counting())
+    assert batches == [[200, 99, 2], [1, 400], [1]]
+
+
+def test_a_pipe_and_a_link_to_a_device_in_a_folder_cost_a_line_each(run, tmp_path):
+    write_clip(tmp_path / "clips" / "good.wav")
+    os.mkfifo(tmp_path / "clips" / "pipe.wav")
+    (tmp_path / "clips" / "zero.wav").symlink_to("/dev/zero")
+    code, _, err = run("route", tmp_path / "clips", "--out", tmp_path / "records.parquet")
+    assert code == 3
+    assert "pipe.wav is not a regular file" in err
+    assert "zero.wav is not a regular file" in err
+    assert len(parquet.read_table(tmp_path / "records.parquet")) == 1
 
 
 def test_records_take_labels_from_a_manifest_and_hear_each_sound_once(run, fake, folder, tmp_path):

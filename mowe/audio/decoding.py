@@ -13,7 +13,7 @@ import av
 import soundfile
 
 from mowe.audio.formats import READABLE, describe_content
-from mowe.audio.headers import Ending, ending, read_at
+from mowe.audio.headers import Ending, ending, ogg_streams, read_at
 from mowe.audio.limits import AudioLimits, duration
 from mowe.audio.mixing import Mixer
 from mowe.audio.reading import Read, read_with_pyav, read_with_soundfile
@@ -21,8 +21,7 @@ from mowe.errors import AudioError
 
 MIN_MISSING = 0.1  # s; less than this between header and content is encoder padding
 MIN_MISSING_SHARE = 0.02
-# soundfile reads these only in part where they are chained, or have no length in their header
-PYAV_FIRST = (b"OggS", b"ID3", b"\xff")
+MP3_MARKS = (b"ID3", b"\xff")
 
 Reader = Callable[[BinaryIO, Mixer], Read]
 
@@ -139,8 +138,10 @@ def channel_notes(measured: Mixer, channel: int | None) -> list[str]:
 def _readers(file: BinaryIO, end: Ending) -> list[Reader]:
     if end.left_over_seconds:
         return [partial(read_with_pyav, ignore_length=True), read_with_soundfile]
-    if read_at(file, 0, 4).startswith(PYAV_FIRST):
-        return [read_with_pyav, read_with_soundfile]
+    head = read_at(file, 0, 4)
+    # of these soundfile reads only the beginning: MP3 without its length, and chained Ogg
+    if head.startswith(MP3_MARKS) or (head == b"OggS" and ogg_streams(file) > 1):
+        return [read_with_pyav, partial(read_with_soundfile, exact=False)]
     return [read_with_soundfile, read_with_pyav]
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import BinaryIO, Literal, NamedTuple
 
 OGG_PAGE_BYTES = 65_307  # at most
+OGG_FIRST_PAGE = b"OggS\x00\x02"  # version 0, and the flag of a stream's first page
+SCAN_BYTES = 2**20  # read at a time
 ROUNDING = 64  # bytes; fewer missing ones are bad bookkeeping, not a cut
 MIN_LEFT_OVER = 0.5  # s; less behind the sound is padding
 MAX_CHUNKS = 1000
@@ -70,6 +72,16 @@ def ending(file: BinaryIO) -> Ending:
         start, length = int.from_bytes(head[4:8], "big"), int.from_bytes(head[8:12], "big")
         return Ending(_is_cut(start, length, size))
     return Ending()
+
+
+def ogg_streams(file: BinaryIO) -> int:
+    """How many streams begin in an Ogg file: beside one another, or chained end to end."""
+    file.seek(0)
+    count, end = 0, b""
+    while block := file.read(SCAN_BYTES):
+        count += (end + block).count(OGG_FIRST_PAGE)
+        end = block[1 - len(OGG_FIRST_PAGE) :]
+    return count
 
 
 def mp3_seconds(file: BinaryIO) -> float:

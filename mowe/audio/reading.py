@@ -15,7 +15,7 @@ from mowe.audio.mixing import BLOCK_FRAMES, Mixer
 from mowe.errors import AudioError
 
 UNKNOWN_FRAMES = 2**62  # libsndfile reports about 2**63 where the header does not say
-ESTIMATED = ("MP3", "MPEG", "OGG")  # libsndfile's names of what it may read only the beginning of
+ESTIMATED = ("MP3", "MPEG")  # libsndfile's names of what it may read only the beginning of
 # FFmpeg guesses these from the bit rate, or takes the last page of Ogg for the end of the whole
 NO_HEADER_LENGTH = ("aac", "ac3", "eac3", "amr", "mpegts", "ogg")
 TIMED = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "asf", "mpegts")  # have time stamps
@@ -44,8 +44,13 @@ class ForwardReader(soundfile.SoundFile):
         return False
 
 
-def read_with_soundfile(file: BinaryIO, mixer: Mixer) -> Read:
+def read_with_soundfile(file: BinaryIO, mixer: Mixer, *, exact: bool = True) -> Read:
     """Read with libsndfile.
+
+    Args:
+        file: Of any format that it knows.
+        mixer: Gets the samples.
+        exact: Whether it will find the end.
 
     Raises:
         AudioError: If it is over a limit.
@@ -53,7 +58,7 @@ def read_with_soundfile(file: BinaryIO, mixer: Mixer) -> Read:
     """
     file.seek(0)
     with ForwardReader(file) as sound:
-        read = Read(exact=sound.format not in ESTIMATED)
+        read = Read(exact=exact and sound.format not in ESTIMATED)
         if read.exact and sound.frames < UNKNOWN_FRAMES:
             read.declared_seconds = sound.frames / sound.samplerate
         mixer.check_header(sound.samplerate, sound.channels, read.declared_seconds)
