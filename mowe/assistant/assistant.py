@@ -64,7 +64,7 @@ class Assistant:
         self.model = model.eval()
         self.model.language_model.fold()
         self.listener = Listener(self.model)
-        self.limits = limits or AudioLimits()
+        self.limits = limits or AudioLimits(kept_rate=max(model.sample_rates))
         self.max_question_chars = max_question_chars
         self.max_audio_tokens = max_audio_tokens
         self.card = card
