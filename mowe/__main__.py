@@ -74,9 +74,10 @@ def _run(options: argparse.Namespace, out: TextIO, factory: Callable[..., Any] |
     from mowe.audio import shared_pool
 
     shared_pool().warm()  # it starts while the rest is imported
-    from mowe.cli.answers import ask, transcribe
+    from mowe.cli.answers import ask
     from mowe.cli.desk import Desk
     from mowe.cli.routes import route
+    from mowe.cli.transcripts import transcribe
 
     desk = Desk(options, out, factory)
     commands = {"ask": ask, "transcribe": transcribe, "route": route}
