@@ -424,6 +424,19 @@ def test_the_api_answers_with_text_and_everything_known_about_it(served, clip):
     assert assistant.seen[-1][2] == RoutingControl(no_weak=True)
 
 
+def test_the_api_writes_down_speech_with_times_and_subtitles(served, clip):
+    assistant, url = served
+    client, asked = Client(url, verbose=False), len(assistant.seen)
+    text, details = client.predict(handle_file(clip), "french", True, api_name="/transcribe")
+    assert text == "Good morning."
+    assert (details["file"], details["language"]) == ("tone.wav", "French")
+    assert details["segments"][1] == {"start": 1.0, "end": 1.5, "text": "morning."}
+    assert details["vtt"].startswith("WEBVTT")
+    assert len(assistant.seen) == asked  # the language model was not asked
+    with pytest.raises(AppError, match="Klingon is not among the languages that it knows"):
+        client.predict(handle_file(clip), "Klingon", api_name="/transcribe")
+
+
 def test_the_api_refuses_bad_input_in_one_sentence_and_goes_on(served, clip, tmp_path):
     client = Client(served[1], verbose=False)
     bad = tmp_path / "words.wav"

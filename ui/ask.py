@@ -203,7 +203,7 @@ def _wire_examples(
 
 
 def _add_endpoint(page: Page, events: AskEvents) -> None:
-    """The public API: one question about one recording, without a conversation."""
+    """The public API: a question about a recording, or its transcript; no conversation."""
     text = gr.Textbox(label="text", visible=False)
     details = gr.JSON(label="details", visible=False)
     gr.Button(visible=False).click(
@@ -211,5 +211,14 @@ def _add_endpoint(page: Page, events: AskEvents) -> None:
         [page.inputs.audio, page.inputs.question, *page.settings],
         [text, details],
         api_name="ask",
+        **MODEL_QUEUE,
+    )
+    language = gr.Textbox(label="language", visible=False)
+    translate = gr.Checkbox(label="translate", visible=False)
+    gr.Button(visible=False).click(
+        events.transcribe,
+        [page.inputs.audio, language, translate],
+        [text, details],
+        api_name="transcribe",
         **MODEL_QUEUE,
     )

@@ -11,11 +11,13 @@ import gradio as gr
 from gradio import processing_utils, utils
 
 from mowe.assistant import Answer, Assistant, Sampling, Turn
+from mowe.audio import Recording
+from mowe.hints import FORMATS, Transcript, as_dict
 from mowe.routing import RoutingControl
 from ui.conversation import Conversation, KeptTurn, Reply
 from ui.errors import plain_errors
 from ui.facts import answer_facts, idle_facts
-from ui.gpu import on_gpu
+from ui.gpu import on_gpu, transcript_seconds
 from ui.kept_audio import AudioBudget, require
 from ui.listening import Listening
 from ui.panel import Picture, Routing, picture_values, recording_choice, routing_values
@@ -58,6 +60,7 @@ class AskEvents:
         self.listening = Listening(assistant.limits, self.budget)
         self.idle_facts = idle_facts(assistant.preset, assistant.device, assistant.encoder_names)
         self.stream = on_gpu(self._stream)
+        self.write_down = on_gpu(self._write_down, transcript_seconds)
 
     def _stream(
         self, turns: Sequence[Turn], sampling: Sampling, control: RoutingControl | None
@@ -231,6 +234,36 @@ class AskEvents:
                 yield answer.text, {"file": file, **answer.to_dict()}
         finally:
             answers.close()
+
+    def transcribe(
+        self, audio: str | None, language: str = "", translate: bool = False
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Write down the speech of a recording, without the language model.
+
+        Args:
+            audio: A recording: wav, flac, mp3, ogg, opus, m4a or webm.
+            language: Such as French; empty takes the one that is heard first.
+            translate: Into English.
+
+        Returns:
+            The text so far, and its language, its segments with their times, and the whole as txt,
+            srt and vtt.
+        """
+        if not audio:
+            raise gr.Error("A recording is needed.", print_exception=False)
+        with plain_errors():
+            recording = self.listening.load(audio)
+        for said in self.write_down(recording, (language or "").strip().title(), translate):
+            formats = {name: form(said) for name, form in FORMATS.items()}
+            yield said.text, {"file": recording.name, **as_dict(said), **formats}
+
+    def _write_down(
+        self, recording: Recording, language: str, translate: bool
+    ) -> Iterator[Transcript]:
+        with plain_errors():
+            yield from self.assistant.stream_transcript(
+                recording, language=language, translate=translate
+            )
 
     @staticmethod
     def _export(conversation: Conversation) -> str:

@@ -126,7 +126,8 @@ class Assistant:
         said = self._speech(conversation, stop)
         watch.lap("transcript")
         prompts, mode = asked_prompts(conversation, windows, said, self.max_audio_tokens)
-        answer = replace(answer, mode=mode, transcripts=tuple(map(as_dict, said)))
+        told = () if self.model.hints.transcriber is None else tuple(map(as_dict, said))
+        answer = replace(answer, mode=mode, transcripts=told)
         text = ""
         for prompt in prompts:
             text = f"{text.strip()} {prompt.heading}".lstrip()

@@ -42,6 +42,11 @@ class Listener:
         self._windows: Memory[HeardWindow] = Memory(max_bytes)
         self._speech: Memory[Transcript] = Memory(max_bytes // 8)
 
+    def forget(self) -> None:
+        """Keep nothing of what was heard, for measurements of listening."""
+        self._windows.clear()
+        self._speech.clear()
+
     @torch.inference_mode()
     def window(
         self, recording: Recording, start: float, end: float, control: RoutingControl | None

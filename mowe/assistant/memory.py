@@ -18,6 +18,12 @@ class Memory(Generic[T]):
         self._bytes = 0
         self._lock = threading.Lock()
 
+    def clear(self) -> None:
+        """Keep nothing."""
+        with self._lock:
+            self._kept.clear()
+            self._bytes = 0
+
     def get(self, key: Hashable) -> T | None:
         """The value, None where there is none (any more)."""
         with self._lock:

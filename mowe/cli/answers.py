@@ -90,7 +90,7 @@ def _tell_about(answer: Answer) -> None:
         tell(f"  {_describe(window)}")
     seconds = [
         f"{name.replace('_', ' ')} {answer.timings[name]:.2f} s"
-        for name in ("decode", "encoders", "first_token", "total")
+        for name in ("decode", "encoders", "transcript", "first_token", "total")
         if name in answer.timings
     ]
     tell(f"  {answer.mode}; {', '.join(seconds)}; preset {answer.preset}, seed {answer.seed}")

@@ -3,7 +3,7 @@
 `python -m mowe.training.copying CHECKPOINT --manifest FILE --out FOLDER`: LoRA alone, on prompts
 that hold a text behind a recording's audio tokens and ask for it. A small language model that was
 trained with texts to be mended mends what it does not expect, a name or a foreign word, into what
-it does. Two thirds of the examples are therefore sentences with words dropped, swapped or spelt
+it does. Most examples are therefore sentences with words dropped, swapped or spelt
 otherwise, to be repeated to the letter; the others are the manifest's own questions about the same
 recordings, with what is said in them, so that nothing else is forgotten (decision 0023).
 """
@@ -32,7 +32,7 @@ from mowe.training.steps import TRANSCRIBE, conversation, copied
 
 LEARNING_RATE = 2e-4
 WARM_UP = 10  # steps
-BATCH, COPIES = 16, 10  # examples a step, and how many of them are texts to be repeated
+BATCH, COPIES = 8, 5  # examples a step, and how many of them are texts to be repeated
 MAX_SECONDS = 8.0  # s; longer clips make every step longer
 _CHANGED = 0.5  # share of the texts that are changed
 _EDITS = (0.05, 0.4)  # share of a changed text's words
