@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, decoders, models
 from transformers.generation.logits_process import TopPLogitsWarper
 
 from mowe.language_model import AUDIO_MARK, LanguageModel, Message, byte_tokenizer, is_looping
-from mowe.language_model.decoding import reply_ids, roomy_cache
+from mowe.language_model.decoding import block_cache, reply_ids
 from mowe.language_model.llama import plain_layers
 from mowe.language_model.sampling import Sampler, nucleus
 from mowe.language_model.tokenizer import text_pieces
@@ -131,25 +131,25 @@ def test_the_matrices_are_the_models_own():
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt-neox"])
-def test_the_cache_takes_its_memory_once(name, monkeypatch):
-    model, made = model_of(name), []
+def test_memory_follows_the_reply_and_not_what_it_might_become(name, monkeypatch):
+    monkeypatch.setattr("mowe.language_model.decoding._BLOCK", 8)
+    caches = []
 
-    def kept(config, room):
-        made.append(roomy_cache(config, room))
-        return made[0]
+    def kept(config):
+        caches.append(block_cache(config))
+        return caches[0]
 
-    monkeypatch.setattr("mowe.language_model.decoding.roomy_cache", kept)
+    monkeypatch.setattr("mowe.language_model.decoding.block_cache", kept)
+    model, stop = model_of(name), threading.Event()
     with torch.inference_mode():
-        ids = reply_ids(
-            model, embedded(model, 9), likeliest, room=20, ends=(), stop=threading.Event()
-        )
-        next(ids)
-        at_first = [(one.all_keys.data_ptr(), one.all_values.data_ptr()) for one in made[0].layers]
-        next(ids), next(ids)
-    assert [(one.all_keys.data_ptr(), one.all_values.data_ptr()) for one in made[0].layers] == (
-        at_first
-    )
-    assert {one.all_keys.shape[2] for one in made[0].layers} == {29}
+        ids = reply_ids(model, embedded(model, 13), likeliest, room=10**9, ends=(), stop=stop)
+        rooms, places = [], set()
+        for _ in itertools.islice(ids, 6):
+            (layer, *_) = caches[0].layers
+            rooms.append(layer.key_blocks.shape[2])
+            places.add((layer.key_blocks.data_ptr(), layer.value_blocks.data_ptr()))
+    assert rooms == [16, 16, 16, 16, 24, 24]  # 13, 14, 15, 16, 17 and 18 tokens are held
+    assert len(places) == 2
 
 
 def test_nothing_is_computed_ahead_of_its_reader():
