@@ -83,6 +83,7 @@ bench: $(RUNTIME) $(WEIGHTS)  ## speed and memory of answers, beside a cascade, 
 	$(RUN) -m benchmarks.latency $(BENCH_ARGS)
 	$(RUN) -m benchmarks.training
 	$(RUN) -m benchmarks.analysis
+	$(RUN) -m benchmarks.decoding
 
 clean:  ## remove caches (not .venv, not the weights)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache

@@ -2,6 +2,7 @@
 
 Settings come from the environment: `MOWE_MODEL` (a preset, checkpoint folder or hub repository),
 `MOWE_RECORDINGS` (a folder whose sounds the Map tab may play, for records of one's own),
+`MOWE_KEPT_AUDIO_MB` (megabytes of audio that all visitors' conversations keep together, 512),
 `GRADIO_SERVER_NAME` and `GRADIO_SERVER_PORT`.
 """
 
@@ -18,7 +19,8 @@ def main() -> None:
     ui.use_private_temp_dir()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # leave as on Ctrl-C: files are removed
     assistant = load_assistant(os.environ.get("MOWE_MODEL") or DEFAULT_CHECKPOINT)
-    app = ui.build_app(assistant)
+    kept_mb = float(os.environ.get("MOWE_KEPT_AUDIO_MB") or ui.MAX_KEPT_BYTES / 1e6)
+    app = ui.build_app(assistant, max_kept_bytes=round(kept_mb * 1e6))
     app.launch(**ui.launch_settings(assistant.limits.max_bytes))
 
 

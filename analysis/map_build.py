@@ -19,7 +19,7 @@ from analysis.map_folder import CLIPS, RECORDS, MapFolder, write_coordinates
 from mowe.assistant import DEFAULT_CHECKPOINT, Assistant, load_assistant
 from mowe.audio import load_audio
 from mowe.errors import ConfigError
-from mowe.records import RecordsFile, Source, content_sha256
+from mowe.records import RecordsFile, Source, content_sha256, parts_folder
 from mowe.training.corpus.sound import convert, read_sound, write_opus
 from mowe.training.manifest import Example, read_manifest
 
@@ -83,6 +83,7 @@ def build_map(
     if not chosen:
         raise ConfigError(f"{manifest} has no recording of {sorted({one[0] for one in SHARES})}")
     shutil.rmtree(out / CLIPS, ignore_errors=True)
+    shutil.rmtree(parts_folder(out / RECORDS), ignore_errors=True)
     (out / RECORDS).unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     file = RecordsFile(out / RECORDS, assistant.preset, assistant.encoder_names, compact=True)

@@ -116,7 +116,8 @@ def perturb(recording: Recording, name: str, *, seed: int = 0) -> tuple[Recordin
     changed = within_range(changed)
     made = dataclasses.replace(
         recording,
-        samples=changed,
+        stored=changed,
+        step=1.0,
         content_hash=hash_samples(changed, rate),
         treatment=dataclasses.replace(recording.treatment, peak=min(peak, 1.0)),
         path=None,

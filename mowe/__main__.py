@@ -71,9 +71,13 @@ def _run(options: argparse.Namespace, out: TextIO, factory: Callable[..., Any] |
         from mowe.cli.doctor import doctor
 
         return FINE if doctor(out, fetch=options.fetch) else BAD_WEIGHTS
-    from mowe.cli.answers import ask, transcribe
+    from mowe.audio import shared_pool
+
+    shared_pool().warm()  # it starts while the rest is imported
+    from mowe.cli.answers import ask
     from mowe.cli.desk import Desk
     from mowe.cli.routes import route
+    from mowe.cli.transcripts import transcribe
 
     desk = Desk(options, out, factory)
     commands = {"ask": ask, "transcribe": transcribe, "route": route}

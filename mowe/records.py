@@ -1,7 +1,8 @@
 """Records of routing: one row per manifest line (or file) and window, in one Parquet file.
 
 The format is described in docs/RECORDS.md. A run writes small parts beside the file and joins them
-when it ends, so that a killed run continues where it stopped.
+when it ends, so that a killed run continues where it stopped. Parts are numbered, and the joined
+file says up to which number it holds them, so that a kill while they are removed doubles nothing.
 """
 
 import json
@@ -80,6 +81,11 @@ class Source:
         return str(self.path), self.start, self.end
 
 
+def parts_folder(path: Path) -> Path:
+    """Where the parts of a records file wait to be joined."""
+    return path.with_name(f".{path.name}.parts")
+
+
 class RecordsFile:
     """A records file that is being written, or continued."""
 
@@ -98,20 +104,32 @@ class RecordsFile:
             RecordsError: If there are records of another mixture or version, or none at all.
         """
         self.path, self.compact = path, compact
-        self.parts = path.with_name(f".{path.name}.parts")
-        about = {"preset": preset, "encoders": list(encoders)}
-        self.schema = pyarrow.schema(_COLUMNS, metadata=_stamp(about))
-        self._rows: list[Row] = []
+        self.parts = parts_folder(path)
+        self.about = {"preset": preset, "encoders": list(encoders)}
         self.done: set[tuple[Any, ...]] = set()
-        for known in (*([path] if path.exists() else []), *self._part_files()):
-            table = read_table(known)
-            found = json.loads(table.schema.metadata[b"about"])
-            if found != about:
-                raise RecordsError(
-                    f"{path.name} holds records of {found['preset']} with {found['encoders']}, "
-                    f"not of {preset} with {list(encoders)}; name another file"
-                )
-            self.done.update(zip(*(table[name].to_pylist() for name in _KEY), strict=True))
+        self._rows: list[Row] = []
+        joined = self._learn(path) if path.exists() else {}
+        self._next_part = int(joined.get(b"parts", 0))
+        for part in self._part_files():
+            number = int(part.stem)
+            if number < self._next_part:
+                part.unlink()  # left by a kill after it was joined
+            else:
+                self._learn(part)
+                self._next_part = number + 1
+
+    def _learn(self, known: Path) -> Mapping[bytes, bytes]:
+        """Note which records a file holds; its metadata."""
+        table = read_table(known)
+        metadata: Mapping[bytes, bytes] = table.schema.metadata
+        found = json.loads(metadata[b"about"])
+        if found != self.about:
+            raise RecordsError(
+                f"{self.path.name} holds records of {found['preset']} with {found['encoders']}, "
+                f"not of {self.about['preset']} with {self.about['encoders']}; name another file"
+            )
+        self.done.update(zip(*(table[name].to_pylist() for name in _KEY), strict=True))
+        return metadata
 
     def add(self, source: Source, sha256: str, answer: Answer) -> int:
         """Take a recording's windows, and return how many; written once enough came together."""
@@ -129,8 +147,9 @@ class RecordsFile:
         if not self._rows:
             return
         self.parts.mkdir(exist_ok=True)
-        number = len(self._part_files())
-        self._write(self._rows_table(), self.parts / f"{number:06}.parquet")
+        table = pyarrow.Table.from_pylist(self._rows, schema=self._schema)
+        self._write(table, self.parts / f"{self._next_part:06}.parquet")
+        self._next_part += 1
         self._rows = []
 
     def close(self) -> int:
@@ -140,27 +159,31 @@ class RecordsFile:
             RecordsError: If it cannot be written; the parts stay.
         """
         self.flush()
-        parts = self._part_files()
-        if parts:
+        if parts := self._part_files():
             old = [self.path] if self.path.exists() else []
-            tables = [read_table(one).cast(self.schema) for one in (*old, *parts)]
+            tables = [read_table(one).cast(self._schema) for one in (*old, *parts)]
             self._write(pyarrow.concat_tables(tables), self.path)
+        if self.parts.exists():  # without parts, too: a killed run may have left half of one
             shutil.rmtree(self.parts)
         return parquet.read_metadata(self.path).num_rows if self.path.exists() else 0
 
     def _part_files(self) -> list[Path]:
-        return sorted(self.parts.glob("*.parquet"))
+        return sorted(self.parts.glob(f"{'[0-9]' * 6}.parquet"))
 
-    def _rows_table(self) -> pyarrow.Table:
-        return pyarrow.Table.from_pylist(self._rows, schema=self.schema)
+    @property
+    def _schema(self) -> pyarrow.Schema:
+        """Columns, what they are about, and the number that the next part gets."""
+        stamp = {"format": FORMAT, "version": str(VERSION), "about": json.dumps(self.about)}
+        return pyarrow.schema(_COLUMNS, metadata={**stamp, "parts": str(self._next_part)})
 
     def _write(self, table: pyarrow.Table, path: Path) -> None:
         partial = path.with_name(f".{path.name}.partial")
         try:
-            parquet.write_table(
-                table, partial, compression="zstd", use_dictionary=list(LABELS),
-                use_byte_stream_split=["embedding.list.element", "fused.list.element"],
-            )  # fmt: skip
+            with partial.open("wb") as file:  # not by pyarrow, so that tests see it happen
+                parquet.write_table(
+                    table, file, compression="zstd", use_dictionary=list(LABELS),
+                    use_byte_stream_split=["embedding.list.element", "fused.list.element"],
+                )  # fmt: skip
             partial.replace(path)
         except OSError as error:
             partial.unlink(missing_ok=True)
@@ -237,9 +260,12 @@ def read_table(path: Path) -> pyarrow.Table:
 
 
 def content_sha256(path: Path) -> str:
-    """Sha256 of a file's content; empty for one that cannot be read, which decoding explains."""
+    """Sha256 of a file's content; empty for one that cannot be read, which decoding explains.
+
+    Pipes and devices are never opened: they may have no end.
+    """
     try:
-        return file_sha256(path)
+        return file_sha256(path) if path.is_file() else ""
     except OSError:
         return ""
 
@@ -250,7 +276,3 @@ def by_clip(sources: Iterable[Source]) -> dict[tuple[str, float, float | None], 
     for source in sources:
         groups.setdefault(source.clip, []).append(source)
     return groups
-
-
-def _stamp(about: Mapping[str, Any]) -> dict[str, str]:
-    return {"format": FORMAT, "version": str(VERSION), "about": json.dumps(about)}

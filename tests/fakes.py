@@ -11,6 +11,7 @@ import numpy as np
 from mowe.assistant import Answer, Sampling, Turn, WindowRouting
 from mowe.audio import AudioLimits
 from mowe.errors import QuestionError
+from mowe.hints import Segment, Transcript
 
 WINDOW_SECONDS = 30.0
 
@@ -76,6 +77,16 @@ class FakeAssistant:
             replace(self._answer([turn], Sampling(), control, seconds), finished=True)
             for turn in turns
         ]
+
+    def stream_transcript(
+        self, recording, *, language="", translate=False, stop=None
+    ) -> Iterator[Transcript]:
+        if language not in ("", "French"):
+            raise QuestionError(f"{language} is not among the languages that it knows: French")
+        words = ("Good", "morning.") if translate else ("Bonjour.", "Au revoir.")
+        said = [Segment(float(n), n + 0.5, word) for n, word in enumerate(words)]
+        for count in range(len(said) + 1):
+            yield Transcript(tuple(said[:count]), "French", recording.seconds)
 
     def log_likelihood(self, recordings, question, text, *, control=None) -> float:
         """Half a nat per word as it answers by itself, three quarters otherwise."""

@@ -15,7 +15,8 @@ import soundfile
 from mowe.audio import AUDIO_SUFFIXES, SAMPLE_RATE, AudioLimits, load_audio, log_mel, signals
 from mowe.errors import AudioError, ConfigError
 
-RATE = 48_000  # Hz, of most files made here
+RATE = 44_100  # Hz, of most files made here; what is kept of higher ones
+OPUS_RATE = 48_000  # Hz; Opus knows no other
 SECONDS = 3.0
 TONE = 0.3  # amplitude
 
@@ -45,8 +46,8 @@ def tone(hertz=1000, rate=RATE, seconds=SECONDS, amplitude=TONE):
     return (amplitude * np.sin(2 * np.pi * hertz * times)).astype(np.float32)
 
 
-def stereo(seconds=SECONDS):
-    return np.stack([tone(seconds=seconds)] * 2, axis=1)
+def stereo(seconds=SECONDS, rate=RATE):
+    return np.stack([tone(seconds=seconds, rate=rate)] * 2, axis=1)
 
 
 def written(samples, rate=RATE, kind="wav"):
@@ -59,15 +60,16 @@ def written(samples, rate=RATE, kind="wav"):
 def encoded(kind, samples=None):
     """Bytes of stereo sound in a format that only FFmpeg writes."""
     container, codec = ENCODED[kind]
-    samples = stereo() if samples is None else samples
+    rate = OPUS_RATE if codec == "libopus" else RATE
+    samples = stereo(rate=rate) if samples is None else samples
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
-        stream = output.add_stream(codec, rate=RATE, layout="stereo")
+        stream = output.add_stream(codec, rate=rate, layout="stereo")
         planes = np.ascontiguousarray(samples.T)
         frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout="stereo")
-        frame.sample_rate, frame.pts = RATE, 0
+        frame.sample_rate, frame.pts = rate, 0
         context = stream.codec_context
-        split = av.AudioResampler(context.format, "stereo", RATE, frame_size=context.frame_size)
+        split = av.AudioResampler(context.format, "stereo", rate, frame_size=context.frame_size)
         for part in split.resample(frame) + split.resample(None):
             output.mux(stream.encode(part))
         output.mux(stream.encode(None))
@@ -125,7 +127,7 @@ def test_every_format_decodes_to_the_sound_that_went_in(kind):
 @pytest.mark.parametrize("kind", ["flac", "mp3", "ogg", "webm"])
 def test_decoding_block_by_block_leaves_no_seams(kind):
     recording = load_audio(made(kind))
-    periods = recording.samples[4800:-9600].reshape(-1, 480)  # 480 samples are ten periods
+    periods = recording.samples[4410 : 4410 + 250 * 441].reshape(250, 441)  # of ten periods
     np.testing.assert_allclose(periods, np.broadcast_to(periods[0], periods.shape), atol=0.02)
 
 
@@ -169,18 +171,30 @@ def test_loading_does_not_hold_on_to_the_callers_array():
 
 def test_eight_channels_are_mixed_as_their_mean_and_said_so():
     channels = np.zeros((RATE, 8), np.float32)
-    channels[:, 5] = tone(seconds=1)
+    channels[:, 2:6] = tone(seconds=1)[:, None]
     recording = load_audio(written(channels, kind="wav-float"))
-    np.testing.assert_allclose(recording.samples, tone(seconds=1) / 8, atol=1e-6)
+    np.testing.assert_allclose(recording.samples, tone(seconds=1) / 2, atol=1e-6)
     assert recording.treatment.downmixed
     sentence = recording.treatment.sentence()
-    assert sentence == "48 kHz 8 channels, mixed to mono and resampled to 16 kHz."
+    assert sentence == "44.1 kHz 8 channels, mixed to mono and resampled to 16 kHz."
 
 
-def test_192_khz_is_kept_and_converted_on_demand():
-    recording = load_audio(written(tone(rate=192_000), 192_000))
-    assert recording.sample_rate == 192_000
-    assert recording.at(SAMPLE_RATE).shape == (round(SECONDS * SAMPLE_RATE),)
+@pytest.mark.parametrize("kept_rate", [44_100, 16_000])
+def test_192_khz_is_brought_to_the_highest_rate_that_is_kept(kept_rate):
+    samples = tone(rate=192_000)
+    limits = AudioLimits(kept_rate=kept_rate)
+    recording = load_audio(written(samples, 192_000, kind="wav-float"), limits=limits)
+    assert recording.sample_rate == kept_rate
+    assert recording.treatment.source_rate == 192_000
+    whole = signals.resample(samples, 192_000, kept_rate)
+    np.testing.assert_allclose(recording.samples, whole, atol=1e-6)
+
+
+def test_the_hash_of_a_sound_does_not_depend_on_the_rate_that_is_kept():
+    data = written(tone(rate=48_000), 48_000)
+    kept = [load_audio(data, limits=AudioLimits(kept_rate=rate)) for rate in (16_000, 48_000)]
+    assert kept[0].content_hash == kept[1].content_hash
+    assert kept[0].content_hash != load_audio(written(tone(500))).content_hash
 
 
 @pytest.mark.parametrize("samples", [1, 100, 799])
@@ -195,11 +209,11 @@ def test_under_a_tenth_of_a_second_is_padded_to_one_second(samples):
 def test_the_sentence_says_everything_that_was_done():
     recording = load_audio((stereo(0.4), RATE))
     assert recording.treatment.sentence() == (
-        "48 kHz stereo, mixed to mono and resampled to 16 kHz; 0.4 s padded with silence to 1 s."
+        "44.1 kHz stereo, mixed to mono and resampled to 16 kHz; 0.4 s padded with silence to 1 s."
     )
     long = load_audio((np.tile(stereo(), (25, 1)), RATE))
     assert long.treatment.sentence(3, 30.0) == (
-        "48 kHz stereo, mixed to mono and resampled to 16 kHz; cut into 3 windows of 30 s."
+        "44.1 kHz stereo, mixed to mono and resampled to 16 kHz; cut into 3 windows of 30 s."
     )
     untouched = load_audio((tone(rate=SAMPLE_RATE), SAMPLE_RATE))
     assert untouched.treatment.sentence() == "16 kHz mono, used as it is."
@@ -224,10 +238,13 @@ def test_silence_is_allowed_and_noted():
     assert load_audio((np.full(RATE, 1e-5), RATE)).treatment.notes == ("it is nearly silent",)
 
 
-def test_channels_that_cancel_are_noted():
+def test_of_channels_that_cancel_one_is_used_and_said_so():
     opposite = np.stack([tone(), -tone()], axis=1)
-    (note,) = load_audio((opposite, RATE)).treatment.notes
-    assert "cancel" in note
+    recording = load_audio((opposite, RATE))
+    assert recording.treatment.notes == (
+        "channel 1 of 2 is used alone, as all of them mixed would be silence",
+    )
+    np.testing.assert_array_equal(recording.samples, tone())
 
 
 def test_samples_beyond_full_scale_are_scaled_down_and_noted():
@@ -319,7 +336,7 @@ def test_random_damage_never_raises_anything_but_an_audio_error():
         (b"", "clip.wav is empty (0 bytes)"),
         (b"Dear diary,\n" * 200, "clip.wav holds text"),
         ("Äpfel und Öl, ".encode() * 100, "clip.wav holds text"),
-        (bytes(range(256)) * 40, "clip.wav holds something that is not audio"),
+        (bytes(range(256)) * 40, "clip.wav holds a format that is not read here; WAV, FLAC, MP3,"),
         (written(np.zeros((0, 2))), "clip.wav holds no samples"),
         (written(np.zeros((100, 40))), "clip.wav has 40 channels; 1 to 32 are allowed"),
         (
@@ -409,7 +426,7 @@ def test_a_file_over_the_size_limit_is_refused_unread(tmp_path):
     assert refusal(path) == "huge.wav is more than 200 MB; at most 200 MB is allowed."
     path.write_bytes(written(tone()))
     tight = AudioLimits(max_bytes=1000)
-    assert refusal(path, limits=tight) == "huge.wav is 0.288 MB; at most 1000 bytes is allowed."
+    assert refusal(path, limits=tight) == "huge.wav is 0.265 MB; at most 1000 bytes is allowed."
 
 
 def test_limits_are_settings():
@@ -488,10 +505,58 @@ def test_a_rate_that_shares_no_factor_takes_little_memory():
         assert steps_out / steps_in == pytest.approx(SAMPLE_RATE / rate, rel=3e-4)
 
 
-def test_a_rate_is_converted_once_and_the_original_is_not_copied():
+def test_the_original_is_not_copied_and_a_conversion_is_not_kept():
     recording = load_audio((tone(), RATE))
-    assert recording.at(SAMPLE_RATE) is recording.at(SAMPLE_RATE)
+    held = recording.bytes_held
     assert recording.at(RATE) is recording.samples
+    recording.at(SAMPLE_RATE)
+    assert recording.bytes_held == held == 4 * len(recording.samples)
+
+
+# --- compact recordings ---
+
+
+def test_a_compact_recording_is_16_khz_of_16_bits_and_otherwise_the_same():
+    recording = load_audio((tone(), RATE), name="talk")
+    compact = recording.compact()
+    assert (compact.sample_rate, compact.seconds) == (SAMPLE_RATE, recording.seconds)
+    assert compact.bytes_held == 2 * SAMPLE_RATE * SECONDS
+    for name in ("name", "content_hash", "treatment", "path"):
+        assert getattr(compact, name) == getattr(recording, name)
+    assert compact.samples.dtype == np.float32
+    np.testing.assert_allclose(compact.samples, recording.at(SAMPLE_RATE), atol=2**-16)
+    assert compact.compact() is compact
+    part = compact.window(1.0, 2.0)
+    np.testing.assert_array_equal(part.samples, compact.samples[SAMPLE_RATE : 2 * SAMPLE_RATE])
+    assert len(compact.at(8000)) == 8000 * SECONDS
+
+
+def test_16_bit_samples_are_compact_without_a_loss():
+    sound = np.array([-(2**15), 2**15 - 1, 0, 1] * 4000, np.int16)
+    compact = load_audio((sound, 8000)).compact()
+    assert compact.sample_rate == 8000  # never raised
+    np.testing.assert_array_equal(compact.stored, sound)
+    assert compact.step == 2**-15
+
+
+def test_a_quiet_recording_keeps_its_resolution_when_it_is_compact():
+    recording = load_audio((tone(rate=SAMPLE_RATE, amplitude=1e-4), SAMPLE_RATE))
+    compact = recording.compact()
+    np.testing.assert_allclose(compact.samples, recording.samples, atol=1e-4 / 2**14)
+
+
+def test_full_scale_and_silence_fit_into_16_bits():
+    for level_of_all in (1.0, -1.0, 0.0):
+        compact = load_audio((np.full(RATE, level_of_all), RATE)).compact()
+        np.testing.assert_allclose(compact.samples[1000:-1000], level_of_all, atol=1e-3)
+
+
+def test_a_window_does_not_keep_its_recording_alive():
+    recording = load_audio((np.zeros(60 * SAMPLE_RATE, np.float32), SAMPLE_RATE))
+    part = recording.window(1.0, 3.0)
+    assert part.stored.base is None
+    assert part.bytes_held == 4 * 2 * SAMPLE_RATE
+    assert part.compact().bytes_held == 2 * 2 * SAMPLE_RATE
 
 
 # --- windows ---

@@ -151,10 +151,43 @@ def test_the_embedding_is_printed_when_asked_for(run, clip):
     assert json.loads(out)["embedding"] == [0.0] * 8
 
 
-def test_transcribe_asks_for_the_words(run, clip, fake):
-    code, out, _ = run("transcribe", clip, "--json")
-    assert code == 0
-    assert json.loads(out)["question"] == fake.seen[0][0][0].text == "Transcribe the speech."
+def test_transcribe_prints_the_words_and_tells_the_times_on_standard_error(run, clip, fake):
+    code, out, err = run("transcribe", clip)
+    assert (code, out) == (0, "Bonjour. Au revoir.\n")
+    assert "0.0-0.5 s: Bonjour." in err
+    assert "French" in err
+    assert fake.seen == []  # nobody asked the language model
+
+
+def test_transcribe_streams_only_what_is_new(run, clip):
+    assert run("transcribe", clip, "--stream")[1] == "Bonjour. Au revoir.\n"
+
+
+def test_a_transcript_in_json_has_its_language_and_times(run, clip):
+    code, out, _ = run("transcribe", clip, "--json", "--translate", "--language", "french")
+    found = json.loads(out)
+    assert (code, found["text"], found["language"]) == (0, "Good morning.", "French")
+    assert found["segments"][1] == {"start": 1.0, "end": 1.5, "text": "morning."}
+    assert found["file"] == str(clip)
+    assert found["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("ending", "words"),
+    [
+        ("txt", "Bonjour.\nAu revoir.\n"),
+        ("srt", "1\n00:00:00,000 --> 00:00:00,500\nBonjour.\n"),
+        ("vtt", "WEBVTT\n\n00:00:00.000 --> 00:00:00.500\nBonjour.\n"),
+    ],
+)
+def test_transcribe_prints_subtitles_and_nothing_else(run, clip, ending, words):
+    assert run("transcribe", clip, "--format", ending)[1].startswith(words)
+
+
+def test_a_language_that_nobody_knows_is_a_question_that_cannot_be_asked(run, clip):
+    code, out, err = run("transcribe", clip, "--language", "Klingon")
+    assert (code, out) == (2, "")
+    assert "Klingon is not among the languages that it knows: French" in err
 
 
 def test_every_sampling_and_routing_option_reaches_the_model(run, clip, fake):
@@ -326,6 +359,10 @@ def test_route_walks_folders_and_shows_a_table_with_a_bar_on_standard_error(run,
     assert lines[0].split() == ["file", "start", "end", "chosen", "entropy", "margin"]
     assert [Path(line.split()[0]).name for line in lines[2:]] == ["a.wav", "b.FLAC", "b.FLAC"]
     assert "2/2" in err
+    assert "clips: 1 file with another ending left out" in err
+    for number in range(8):
+        (folder / f"{number}.pdf").touch()
+    assert "clips: 9 files with other endings left out" in run("route", folder)[2]
 
 
 def rows_of(path):
@@ -411,6 +448,31 @@ def test_a_killed_run_into_records_goes_on_and_writes_nothing_twice(
         ("b.FLAC", 1, 30.0),
     ]
     assert sorted(one.name for one in tmp_path.iterdir()) == ["clips", "records.parquet"]
+
+
+def test_recordings_are_routed_together_up_to_five_minutes_of_them(run, tmp_path):
+    for number, seconds in enumerate((200, 99, 2, 1, 400, 1)):
+        write_clip(tmp_path / "clips" / f"{number}.wav", seconds=seconds)
+    batches = []
+
+    class Counting(RoutingFake):
+        def route_all(self, recordings, *, control=None, fused=False):
+            batches.append([one.seconds for one in recordings])
+            return super().route_all(recordings, control=control, fused=fused)
+
+    run("route", tmp_path / "clips", "--out", tmp_path / "r.parquet", factory=lambda _: Counting())
+    assert batches == [[200, 99, 2], [1, 400], [1]]
+
+
+def test_a_pipe_and_a_link_to_a_device_in_a_folder_cost_a_line_each(run, tmp_path):
+    write_clip(tmp_path / "clips" / "good.wav")
+    os.mkfifo(tmp_path / "clips" / "pipe.wav")
+    (tmp_path / "clips" / "zero.wav").symlink_to("/dev/zero")
+    code, _, err = run("route", tmp_path / "clips", "--out", tmp_path / "records.parquet")
+    assert code == 3
+    assert "pipe.wav is not a regular file" in err
+    assert "zero.wav is not a regular file" in err
+    assert len(parquet.read_table(tmp_path / "records.parquet")) == 1
 
 
 def test_records_take_labels_from_a_manifest_and_hear_each_sound_once(run, fake, folder, tmp_path):
@@ -617,10 +679,11 @@ def test_every_command_runs_on_a_real_tiny_model(run, clip, tiny_model, tmp_path
     asked = run(
         "ask", clip, "-q", "?", "--json", "--max-new-tokens", 3, factory=lambda _: assistant
     )
-    heard = run("transcribe", clip, "--max-new-tokens", 3, factory=lambda _: assistant)
+    heard = run("transcribe", clip, factory=lambda _: assistant)
     table = tmp_path / "t.parquet"
     routed = run("route", tmp_path, "--out", table, factory=lambda _: assistant)
-    assert [asked[0], heard[0], routed[0]] == [0, 0, 0]
+    assert [asked[0], heard[0], routed[0]] == [0, 2, 0]
+    assert "tiny-random has no decoder that writes down speech; mini has one" in heard[2]
     in_json = json.loads(asked[1])["windows"][0]["dependent"]
     in_table = parquet.read_table(table).to_pylist()[0]["dependent"]
     assert in_table == pytest.approx(list(in_json.values()), abs=1e-5)

@@ -25,13 +25,10 @@ from transformers import (
     WhisperForConditionalGeneration,
 )
 
-from mowe.audio import load_audio
 from mowe.config import EncoderConfig
-from mowe.encoders import AudioEncoder, build_encoder, build_spoken_language, spoken_languages
-from mowe.errors import ConfigError, WeightsError
+from mowe.encoders import AudioEncoder, build_encoder
 
 FIXTURES = Path(__file__).parent / "fixtures"
-EXAMPLES = Path(__file__).parents[1] / "assets/examples"
 REFERENCES = json.loads((FIXTURES / "encoder_references.json").read_text(encoding="utf-8"))
 COMPONENTS = {"ge2e": "speaker", "aisfx": "sound", "musicnn-mtt": "music", "fcpe": "pitch"}
 SSL_SIZES = {
@@ -115,69 +112,6 @@ def test_a_short_window_hears_nearly_what_the_padded_one_hears(components):
         for seconds in (0.0, 30.0)
     )
     assert torch.cosine_similarity(short, padded, dim=-1).mean() > 0.95
-
-
-TONGUES = {"<|en|>": 8, "<|zh|>": 5, "<|de|>": 6}
-
-
-def saved_polyglot(
-    folder: Path, tongues: dict[str, int] = TONGUES
-) -> WhisperForConditionalGeneration:
-    """A random Whisper that tells three languages after its start token, 7."""
-    whisper = saved_whisper(folder)
-    for name, changes in (
-        ("config.json", {"decoder_start_token_id": 7}),
-        ("generation_config.json", {"lang_to_id": tongues}),
-    ):
-        path = folder / name
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    return whisper
-
-
-@torch.inference_mode()
-def test_the_language_is_what_whispers_own_first_step_says(tmp_path):
-    whisper = saved_polyglot(tmp_path)
-    assert spoken_languages(tmp_path) == ["Chinese", "German", "English"]
-    decoder = build_spoken_language(tmp_path, 32, ["English", "Chinese"])
-    frames = torch.randn(2, 9, 32)
-    first = whisper.model.decoder(torch.tensor([[7]] * 2), encoder_hidden_states=frames)
-    logits = whisper.proj_out(first.last_hidden_state)[:, 0, [8, 5]]
-    told = decoder(frames, torch.ones(2, 9).bool())
-    torch.testing.assert_close(told, logits.log_softmax(dim=-1), atol=1e-5, rtol=1e-4)
-    # Fused frames begin with the base's; padding and batch mates say nothing.
-    padded = torch.cat([pad(frames[:1], (0, 16, 0, 5)), torch.randn(1, 14, 48)])
-    mask = torch.arange(14) < torch.tensor([[9], [14]])
-    torch.testing.assert_close(decoder(padded, mask)[0], told[0], atol=1e-5, rtol=1e-4)
-
-
-def test_what_cannot_tell_the_wanted_languages_is_refused(tmp_path):
-    saved_polyglot(tmp_path)
-    with pytest.raises(ConfigError, match="knows no Danish; it knows Chinese, German, English"):
-        build_spoken_language(tmp_path, 32, ["Danish", "German"])
-    with pytest.raises(WeightsError, match="frames of width 32, the base encoder's have 64"):
-        build_spoken_language(tmp_path, 64, ["German"])
-    saved_polyglot(tmp_path, tongues={})
-    with pytest.raises(WeightsError, match="no Whisper that tells languages"):
-        build_spoken_language(tmp_path, 32, ["German"])
-    (tmp_path / "generation_config.json").unlink()
-    with pytest.raises(WeightsError, match=r"cannot read .*generation_config.json"):
-        build_spoken_language(tmp_path, 32, ["German"])
-
-
-@pytest.mark.parametrize(
-    ("example", "language"),
-    [("speech-french", "French"), ("speech-italian", "Italian"), ("speech-prompt", "English")],
-)
-@torch.inference_mode()
-def test_the_real_decoder_hears_which_language_is_spoken(components, example, language):
-    recording = load_audio(EXAMPLES / f"{example}.flac")
-    samples = torch.from_numpy(recording.at(16_000))[None]
-    languages = spoken_languages(components["whisper-base-language"])
-    decoder = build_spoken_language(components["whisper-base-language"], 512, languages)
-    encoder = build_encoder(encoder_config("whisper"), components["whisper-base"])
-    told = decoder(*encoder(samples, torch.tensor([samples.shape[1]])))
-    assert len(languages) == 99
-    assert languages[int(told.argmax())] == language
 
 
 def test_whisper_refuses_more_audio_than_it_has_positions_for(tmp_path):

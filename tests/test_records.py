@@ -1,6 +1,7 @@
 """Records of routing: written in parts, joined, read back, refused when they are not ours."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from mowe.assistant import Assistant, Sampling, Turn
 from mowe.assistant.routed import BATCH_SECONDS, route_windows
 from mowe.audio import load_audio
 from mowe.errors import RecordsError
-from mowe.records import LABELS, RecordsFile, Source
+from mowe.records import LABELS, RecordsFile, Source, content_sha256
 from mowe.routing import RoutingControl
 
 ENCODERS = FakeAssistant.encoder_names
@@ -124,6 +125,17 @@ def test_a_label_that_nothing_has_names_those_there_are(written):
 def test_the_schema_says_which_mixture_it_is(written):
     about = json.loads(parquet.read_schema(written).metadata[b"about"])
     assert about == {"preset": "mini", "encoders": list(ENCODERS)}
+
+
+def test_pipes_devices_and_folders_are_not_hashed(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "zero.wav").symlink_to("/dev/zero")
+    (tmp_path / "link.wav").symlink_to(tmp_path / "file.wav")
+    (tmp_path / "file.wav").write_bytes(b"abc")
+    hashes = {one.name: content_sha256(one) for one in (tmp_path, *tmp_path.iterdir())}
+    abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert [hashes[name] for name in ("file.wav", "link.wav")] == [abc, abc]
+    assert [hashes[name] for name in ("pipe.wav", "zero.wav", tmp_path.name)] == ["", "", ""]
 
 
 # --- routing many recordings at once, on a real (random) mixture ---

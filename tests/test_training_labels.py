@@ -12,7 +12,7 @@ import torch
 from mowe.adapter import NONE, Named
 from mowe.audio import load_audio
 from mowe.checkpoint import MoWE, read_config, read_trained
-from mowe.config import AdapterConfig
+from mowe.config import AdapterConfig, HintsConfig
 from mowe.errors import ConfigError
 from mowe.model import make_batch
 from mowe.presets import TINY_RANDOM
@@ -63,6 +63,7 @@ def line_of(name: str, task: str, label: str) -> dict[str, object]:
 UNTRAINED = replace(
     TINY_RANDOM,
     adapter=AdapterConfig(kind="naming", frames_per_token=10, residual_dim=8),
+    hints=HintsConfig(transcript="random"),
 )
 SOUND_NAMES = ("rain", "speech", "wind")
 
@@ -129,11 +130,11 @@ def test_unheard_voices_are_told(tmp_path, manifest, checkpoint):
 
 def test_a_decoder_tells_languages_that_no_clip_speaks(tmp_path, manifest, checkpoint):
     out = tmp_path / "out"
-    arguments = [str(checkpoint), "--sets", "language", "--decoder", "random"]
+    arguments = [str(checkpoint), "--sets", "language", "--decoded"]
     arguments += ["--manifest", str(manifest), "--features", str(tmp_path / "features")]
     assert labels.main([*arguments, "--out", str(out)]) == 0
     config, before, after = read_config(out).adapter, read_trained(checkpoint), read_trained(out)
-    assert config.decoder == "random"
+    assert config.decoded
     assert {"Dutch", "Greek", "Japanese"} <= {*config.names["language"]}
     assert len(config.names["language"]) == labels.COMMON  # Dutch and Greek are among them
     old = {f"adapter.namer.label.language.{part}" for part in ("weight", "bias")}
@@ -152,7 +153,7 @@ def test_a_decoder_tells_languages_that_no_clip_speaks(tmp_path, manifest, check
 
 
 def test_a_decoder_without_the_languages_is_refused(tmp_path, manifest, checkpoint, capsys):
-    arguments = [str(checkpoint), "--sets", "sound", "--decoder", "random", "--out", "x"]
+    arguments = [str(checkpoint), "--sets", "sound", "--decoded", "--out", "x"]
     assert labels.main([*arguments, "--manifest", str(manifest), "--features", "y"]) == 1
     assert "a decoder tells the set 'language', the sets are sound" in capsys.readouterr().err
 

@@ -336,8 +336,8 @@ def test_a_longer_clip_asks_for_more_gpu_time_up_to_a_limit(events, clip, tmp_pa
 
 def test_what_a_lent_gpu_is_given_and_gives_back_can_be_pickled(events, clip):
     conversation, _ = ask(events, Conversation(), clip, "Why?", (50, 0.7, 0.8, 3, "dense"))
-    _, sampling, control = events.assistant.seen[-1]
-    sent = pickle.loads(pickle.dumps((conversation.turns, sampling, control)))
+    turns, sampling, control = events.assistant.seen[-1]
+    sent = pickle.loads(pickle.dumps((turns, sampling, control)))
     assert sent[1:] == (sampling, control)
     assert sent[0][0].recordings[0].content_hash == conversation.recordings[0].content_hash
     answer = conversation.replies[-1].answer
@@ -424,6 +424,19 @@ def test_the_api_answers_with_text_and_everything_known_about_it(served, clip):
     assert assistant.seen[-1][2] == RoutingControl(no_weak=True)
 
 
+def test_the_api_writes_down_speech_with_times_and_subtitles(served, clip):
+    assistant, url = served
+    client, asked = Client(url, verbose=False), len(assistant.seen)
+    text, details = client.predict(handle_file(clip), "french", True, api_name="/transcribe")
+    assert text == "Good morning."
+    assert (details["file"], details["language"]) == ("tone.wav", "French")
+    assert details["segments"][1] == {"start": 1.0, "end": 1.5, "text": "morning."}
+    assert details["vtt"].startswith("WEBVTT")
+    assert len(assistant.seen) == asked  # the language model was not asked
+    with pytest.raises(AppError, match="Klingon is not among the languages that it knows"):
+        client.predict(handle_file(clip), "Klingon", api_name="/transcribe")
+
+
 def test_the_api_refuses_bad_input_in_one_sentence_and_goes_on(served, clip, tmp_path):
     client = Client(served[1], verbose=False)
     bad = tmp_path / "words.wav"
@@ -484,9 +497,8 @@ def test_a_path_on_the_server_is_no_recording(served):
     data = [payload, "What is this?", 200, 0, 0.9, 0, "learned"]
     before = len(served[0].seen)
     call = httpx.post(f"{served[1]}gradio_api/call/ask", json={"data": data})
-    answer = httpx.get(f"{served[1]}gradio_api/call/ask/{call.json()['event_id']}")
-    assert "event: error" in answer.text
-    assert "root:" not in answer.text
+    assert call.status_code == 403
+    assert call.json()["detail"].startswith("The call names a file that was not uploaded here")
     assert len(served[0].seen) == before
 
 

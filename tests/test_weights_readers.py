@@ -22,7 +22,7 @@ from mowe.weights.converted import as_half
 from mowe.weights.readers import read_ct2, read_gguf, read_tf_checkpoint, read_torch
 from mowe.weights.whisper import (
     convert_whisper,
-    convert_whisper_language,
+    convert_whisper_decoder,
     decoder_tensors,
 )
 
@@ -126,12 +126,8 @@ def test_a_whisper_without_its_positions_is_refused():
         convert_whisper([ct2_file(stored)])
 
 
-TONGUES = {"<|startoftranscript|>": 5, "<|el|>": 7, "<|en|>": 6, "<|translate|>": 8, "<|x|>": 9}
-
-
-def whisper_tokenizer(tokens: dict[str, int] = TONGUES) -> bytes:
-    added = [{"id": place, "content": token} for token, place in tokens.items()]
-    return json.dumps({"added_tokens": added}).encode()
+TOKENIZER = b'{"added_tokens": []}'
+SETTINGS = b'{"suppress_ids": [1, 7], "suppress_ids_begin": [3], "lang_ids": [5]}'
 
 
 def ct2_whole_decoder(dim: int = 64) -> dict[str, np.ndarray]:
@@ -158,21 +154,19 @@ def ct2_whole_decoder(dim: int = 64) -> dict[str, np.ndarray]:
     return stored | {"decoder/num_heads": np.array(1, np.int16)}
 
 
-def test_a_decoder_that_tells_languages_fits_transformers_name_for_name():
+def test_a_decoder_fits_transformers_name_for_name():
     stored = ct2_whole_decoder()
     file = ct2_file(stored)
-    tensors, texts = convert_whisper_language([file[:999], whisper_tokenizer(), file[999:]])
+    tensors, texts = convert_whisper_decoder([file[:999], TOKENIZER, SETTINGS, file[999:]])
     config = WhisperConfig(
-        **json.loads(texts["config.json"]), max_target_positions=1, pad_token_id=None
+        **json.loads(texts["config.json"]), max_target_positions=9, pad_token_id=None
     )
     expected = WhisperDecoder(config).state_dict()
     assert {f"decoder.{name}": one.shape for name, one in expected.items()} == {
         name: one.shape for name, one in tensors.items()
     }
-    words, kept = stored["decoder/embeddings/weight"], tensors["decoder.embed_tokens.weight"]
-    np.testing.assert_array_equal(kept.numpy(), words[[5, 6, 7]].astype(np.float16))
-    places = json.loads(texts["generation_config.json"])["lang_to_id"]
-    assert list(places.items()) == [("<|en|>", 1), ("<|el|>", 2)]
+    assert json.loads(texts["generation_config.json"]) == {"suppress_tokens": [1, 7]}
+    assert texts["tokenizer.json"].encode() == TOKENIZER
     fused = stored["decoder/layer_1/attention/linear_1/weight"].astype(np.float16)
     value = tensors["decoder.layers.1.encoder_attn.v_proj.weight"]
     np.testing.assert_array_equal(value.numpy(), fused[64:])
@@ -189,17 +183,14 @@ def test_the_fused_projections_of_a_whisper_decoder_are_taken_apart():
         decoder_tensors("layer_0/attention/linear_9/weight", fused)
 
 
-def test_a_decoder_without_tokenizer_languages_or_tensors_is_refused():
+def test_a_decoder_without_its_texts_or_tensors_is_refused():
     file = ct2_file(ct2_whole_decoder())
-    with pytest.raises(WeightsError, match="needs one tokenizer"):
-        convert_whisper_language([file])
-    with pytest.raises(WeightsError, match="not Whisper's, it lacks .*translate"):
-        convert_whisper_language([file, whisper_tokenizer({"<|startoftranscript|>": 5})])
-    with pytest.raises(WeightsError, match="embeddings/weight is missing"):
-        convert_whisper_language([ct2_file({}), whisper_tokenizer()])
-
-
-# ---------------------------------------------------------------- GGUF
+    with pytest.raises(WeightsError, match=r"needs a tokenizer.json and a config.json, found \[\]"):
+        convert_whisper_decoder([file])
+    with pytest.raises(WeightsError, match=r"found \['tokenizer'\]"):
+        convert_whisper_decoder([file, TOKENIZER])
+    with pytest.raises(WeightsError, match="embed_tokens.weight"):
+        convert_whisper_decoder([ct2_file({}), TOKENIZER, SETTINGS])
 
 
 def gguf_text(text: str) -> bytes:

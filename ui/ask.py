@@ -24,6 +24,7 @@ from ui.ask_parts import (
 from ui.conversation import Conversation
 from ui.events import KEPT_SECONDS, MODEL_QUEUE, QUIET
 from ui.examples import FOLDER, Example, copy_examples, read_examples
+from ui.kept_audio import AudioBudget
 from ui.panel import Panel, build_panel
 
 
@@ -49,14 +50,17 @@ class Page(NamedTuple):
     panel: Panel
 
 
-def build_ask_tab(assistant: Assistant, examples_folder: Path = FOLDER) -> None:
+def build_ask_tab(
+    assistant: Assistant, budget: AudioBudget, examples_folder: Path = FOLDER
+) -> None:
     """Build the tab inside the current page.
 
     Args:
         assistant: Answers; shared by all visitors, keeps nothing about them.
+        budget: Of the audio that all visitors' conversations keep.
         examples_folder: Where the example clips and their list are.
     """
-    events = AskEvents(assistant)
+    events = AskEvents(assistant, budget)
     states = States(
         gr.State(Conversation(), time_to_live=KEPT_SECONDS),
         gr.State(0),
@@ -199,7 +203,7 @@ def _wire_examples(
 
 
 def _add_endpoint(page: Page, events: AskEvents) -> None:
-    """The public API: one question about one recording, without a conversation."""
+    """The public API: a question about a recording, or its transcript; no conversation."""
     text = gr.Textbox(label="text", visible=False)
     details = gr.JSON(label="details", visible=False)
     gr.Button(visible=False).click(
@@ -207,5 +211,14 @@ def _add_endpoint(page: Page, events: AskEvents) -> None:
         [page.inputs.audio, page.inputs.question, *page.settings],
         [text, details],
         api_name="ask",
+        **MODEL_QUEUE,
+    )
+    language = gr.Textbox(label="language", visible=False)
+    translate = gr.Checkbox(label="translate", visible=False)
+    gr.Button(visible=False).click(
+        events.transcribe,
+        [page.inputs.audio, language, translate],
+        [text, details],
+        api_name="transcribe",
         **MODEL_QUEUE,
     )

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,12 +11,15 @@ import gradio as gr
 from gradio import processing_utils, utils
 
 from mowe.assistant import Answer, Assistant, Sampling, Turn
-from mowe.audio import Recording, load_audio
+from mowe.audio import Recording
+from mowe.hints import FORMATS, Transcript, as_dict
 from mowe.routing import RoutingControl
-from ui.conversation import Conversation, Reply
+from ui.conversation import Conversation, KeptTurn, Reply
 from ui.errors import plain_errors
 from ui.facts import answer_facts, idle_facts
-from ui.gpu import on_gpu
+from ui.gpu import on_gpu, transcript_seconds
+from ui.kept_audio import AudioBudget, require
+from ui.listening import Listening
 from ui.panel import Picture, Routing, picture_values, recording_choice, routing_values
 from ui.routing_control import routing_control, routing_words
 
@@ -42,12 +46,21 @@ class Buttons(NamedTuple):
 
 
 class AskEvents:
-    """The handlers of one page around one assistant. They keep nothing between calls."""
+    """The handlers of one page around one assistant. Between calls only the budget remembers."""
 
-    def __init__(self, assistant: Assistant) -> None:
+    def __init__(self, assistant: Assistant, budget: AudioBudget | None = None) -> None:
+        """Hold on to what all visitors share.
+
+        Args:
+            assistant: Answers.
+            budget: Of the audio that conversations keep; without one, the default.
+        """
         self.assistant = assistant
+        self.budget = budget or AudioBudget()
+        self.listening = Listening(assistant.limits, self.budget)
         self.idle_facts = idle_facts(assistant.preset, assistant.device, assistant.encoder_names)
         self.stream = on_gpu(self._stream)
+        self.write_down = on_gpu(self._write_down, transcript_seconds)
 
     def _stream(
         self, turns: Sequence[Turn], sampling: Sampling, control: RoutingControl | None
@@ -64,13 +77,11 @@ class AskEvents:
         given = Inputs(*inputs)
         ticked = [path for n, path in enumerate(given.pending) if str(n) in given.attached]
         paths = [*ticked, given.audio] if given.audio else ticked
+        conversation = conversation.current(number)
         with plain_errors():
-            recordings = tuple(self._load(path) for path in paths)
-            conversation = conversation.current(number).asked(given.question or "", recordings)
+            recordings = self.listening.keep(conversation, paths)
+            conversation = conversation.asked(given.question or "", recordings)
         return conversation, True, conversation.messages(), *_running()
-
-    def _load(self, path: str) -> Recording:
-        return load_audio(path, limits=self.assistant.limits)
 
     def retract(
         self,
@@ -84,6 +95,8 @@ class AskEvents:
         conversation = conversation.current(number)
         if busy or not conversation.replies or conversation.waiting:
             raise gr.Error("There is no finished answer to replace.", print_exception=False)
+        with plain_errors():
+            require(conversation.recordings)
         conversation = conversation.retracted()
         next_seed = int(seed) + 1 if temperature else int(seed)
         return conversation, True, conversation.messages(), *_running(), next_seed
@@ -100,11 +113,13 @@ class AskEvents:
         """Stream the reply: conversation, chat, the emptied inputs, facts, routing, picture."""
         with plain_errors():
             sampling = _sampling(max_new_tokens, temperature, top_p, seed)
+            turns = self.listening.turns(conversation)
         words = routing_words(routing, self.assistant.encoder_names)
         newest = len(conversation.recordings) - 1
         shown, first = 0.0, True
-        answers = self.stream(conversation.turns, sampling, routing_control(routing))
-        try:
+        answers = self.stream(turns, sampling, routing_control(routing))
+        # a closed page or a Stop ends the decoding now, not at collection
+        with self.budget.answering(conversation.recordings), closing(answers):
             for answer in answers:
                 now = time.monotonic()
                 if not (first or answer.finished) and now - shown < MIN_UPDATE_SECONDS:
@@ -113,18 +128,16 @@ class AskEvents:
                 inputs = empty_inputs() if first else _kept(Inputs)
                 charts = routing_values(conversation, newest) if first else _kept(Routing)
                 timeline = answer.finished and len(answer.windows) > 1
-                picture = picture_values(conversation, newest) if timeline else _kept(Picture)
+                picture = self._picture(conversation, newest) if timeline else _kept(Picture)
                 facts = answer_facts(answer, sampling, words)
                 yield conversation, conversation.messages(), *inputs, facts, *charts, *picture
                 shown, first = now, False
-        finally:
-            answers.close()  # a closed page or a Stop ends the decoding now, not at collection
 
     def heard(self, conversation: Conversation) -> tuple[Any, ...]:
         """Show what the model is about to hear, while it listens."""
         newest = len(conversation.recordings) - 1
         results = gr.Column(visible=newest >= 0)
-        picture = picture_values(Conversation(conversation.turns), newest)
+        picture = self._picture(Conversation(conversation.turns), newest)
         return results, recording_choice(conversation), *picture
 
     def settle(self, conversation: Conversation, number: int, *inputs: Any) -> tuple[Any, ...]:
@@ -178,7 +191,12 @@ class AskEvents:
     def show(self, conversation: Conversation, recording: int | None) -> tuple[Any, ...]:
         """Charts and tables of another recording of the conversation."""
         number = -1 if recording is None else recording
-        return *routing_values(conversation, number), *picture_values(conversation, number)
+        self.budget.use(conversation.recordings)
+        return *routing_values(conversation, number), *self._picture(conversation, number)
+
+    def _picture(self, conversation: Conversation, number: int) -> Picture:
+        audio = self.listening.audio(conversation, number)
+        return picture_values(conversation, number, audio)
 
     def ask(
         self,
@@ -207,7 +225,7 @@ class AskEvents:
         """
         with plain_errors():
             sampling = _sampling(max_new_tokens, temperature, top_p, seed)
-            recordings = (self._load(audio),) if audio else ()
+            recordings = (self.listening.load(audio),) if audio else ()
         turns = [Turn("user", question or "", recordings)]
         file = recordings[0].name if recordings else None
         answers = self.stream(turns, sampling, routing_control(routing))
@@ -216,6 +234,36 @@ class AskEvents:
                 yield answer.text, {"file": file, **answer.to_dict()}
         finally:
             answers.close()
+
+    def transcribe(
+        self, audio: str | None, language: str = "", translate: bool = False
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Write down the speech of a recording, without the language model.
+
+        Args:
+            audio: A recording: wav, flac, mp3, ogg, opus, m4a or webm.
+            language: Such as French; empty takes the one that is heard first.
+            translate: Into English.
+
+        Returns:
+            The text so far, and its language, its segments with their times, and the whole as txt,
+            srt and vtt.
+        """
+        if not audio:
+            raise gr.Error("A recording is needed.", print_exception=False)
+        with plain_errors():
+            recording = self.listening.load(audio)
+        for said in self.write_down(recording, (language or "").strip().title(), translate):
+            formats = {name: form(said) for name, form in FORMATS.items()}
+            yield said.text, {"file": recording.name, **as_dict(said), **formats}
+
+    def _write_down(
+        self, recording: Recording, language: str, translate: bool
+    ) -> Iterator[Transcript]:
+        with plain_errors():
+            yield from self.assistant.stream_transcript(
+                recording, language=language, translate=translate
+            )
 
     @staticmethod
     def _export(conversation: Conversation) -> str:
@@ -252,7 +300,7 @@ def _sampling(max_new_tokens: float, temperature: float, top_p: float, seed: flo
     )
 
 
-def _first_path(turns: Sequence[Turn]) -> str | None:
+def _first_path(turns: Sequence[KeptTurn]) -> str | None:
     paths = [one.path for turn in turns for one in turn.recordings if one.path is not None]
     return str(paths[0]) if paths else None
 

@@ -4,9 +4,9 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from mowe.assistant import Answer, Sampling, Turn
-from mowe.audio import Recording
+from mowe.assistant import Answer, Sampling
 from mowe.errors import AudioError
+from ui.kept_audio import KeptRecording
 
 MAX_SECONDS = 3600.0  # s of audio kept for one visitor
 # The chat inserts text as HTML. Only what could be markup is escaped, so that copies stay clean.
@@ -14,6 +14,15 @@ _MARKUP = re.compile(r"<(?=[A-Za-z/!?])|&(?=#?\w+;)")
 _ESCAPES = {"<": "&lt;", "&": "&amp;"}
 LISTENING = "Listening …"
 NO_WORDS = "(no words)"
+
+
+@dataclass(frozen=True)
+class KeptTurn:
+    """A turn, with recordings that may be let go."""
+
+    role: str  # "user" or "assistant"
+    text: str
+    recordings: tuple[KeptRecording, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,7 @@ class Reply:
 class Conversation:
     """Turns, oldest first, and one reply per assistant turn."""
 
-    turns: tuple[Turn, ...] = ()
+    turns: tuple[KeptTurn, ...] = ()
     replies: tuple[Reply, ...] = ()
     number: int = 0  # counts a visitor's conversations; Clear starts the next
 
@@ -39,7 +48,7 @@ class Conversation:
         return bool(self.turns) and self.turns[-1].role == "user"
 
     @property
-    def recordings(self) -> tuple[Recording, ...]:
+    def recordings(self) -> tuple[KeptRecording, ...]:
         """Every recording, in the order in which answers count them."""
         return tuple(recording for turn in self.turns for recording in turn.recordings)
 
@@ -51,24 +60,32 @@ class Conversation:
         """
         return self if self.number == number else Conversation(number=number)
 
-    def asked(self, question: str, recordings: tuple[Recording, ...]) -> "Conversation":
-        """With one more question.
+    def check_room(self, seconds: float) -> None:
+        """Refuse further recordings of so many seconds where that is more than a visitor may keep.
 
         Raises:
-            AudioError: If the conversation would hold more audio than is kept for a visitor.
+            AudioError: If the conversation would hold more.
         """
-        seconds = sum(one.seconds for one in self.recordings + recordings)
+        seconds += sum(one.seconds for one in self.recordings)
         if seconds > MAX_SECONDS:
             raise AudioError(
                 f"This conversation would hold {seconds / 60:.0f} minutes of audio; at most"
                 f" {MAX_SECONDS / 60:.0f} are allowed, so press Clear to start a new one."
             )
-        return replace(self, turns=(*self.turns, Turn("user", question, recordings)))
+
+    def asked(self, question: str, recordings: tuple[KeptRecording, ...]) -> "Conversation":
+        """With one more question.
+
+        Raises:
+            AudioError: If the conversation would hold more audio than is kept for a visitor.
+        """
+        self.check_room(sum(one.seconds for one in recordings))
+        return replace(self, turns=(*self.turns, KeptTurn("user", question, recordings)))
 
     def answered(self, reply: Reply) -> "Conversation":
         """With the reply to the last question, in place of an earlier state of it."""
         before = self if self.waiting else self.retracted()
-        turn = Turn("assistant", reply.answer.text)
+        turn = KeptTurn("assistant", reply.answer.text)
         return replace(before, turns=(*before.turns, turn), replies=(*before.replies, reply))
 
     def retracted(self) -> "Conversation":
@@ -108,7 +125,7 @@ class Conversation:
         return {"format": "mowe-conversation-1", "turns": turns}
 
 
-def _content(turn: Turn) -> list[dict[str, Any]]:
+def _content(turn: KeptTurn) -> list[dict[str, Any]]:
     players = [
         {"path": str(recording.path), "alt_text": recording.name}
         for recording in turn.recordings
@@ -123,7 +140,7 @@ def as_text(words: str) -> str:
     return _MARKUP.sub(lambda found: _ESCAPES[found[0]], words)
 
 
-def _describe(recording: Recording) -> dict[str, Any]:
+def _describe(recording: KeptRecording) -> dict[str, Any]:
     return {
         "name": recording.name,
         "seconds": round(recording.seconds, 3),

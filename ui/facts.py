@@ -1,5 +1,6 @@
 """Plain facts about an answer. Text is set as text, so nothing in it is ever run."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
@@ -39,6 +40,7 @@ const draw = () => {
 draw();
 watch('value', draw);
 """
+WRITER = "the base encoder's own decoder, not by the mixture"
 STATS = (
     ("First word", "first_token", "{:.2f} s"),
     ("Encoders", "encoders", "{:.2f} s"),
@@ -87,6 +89,10 @@ def answer_facts(answer: Answer, sampling: Sampling, routing: str) -> dict[str, 
         if key in answer.timings
     ]
     lines = [[f"Heard: {one['name']}", one["sentence"]] for one in answer.audio]
+    lines += [
+        [f"Said: {one['name']}", said(transcript)]
+        for one, transcript in zip(answer.audio, answer.transcripts, strict=False)
+    ]
     lines.append(["Windows", _windows(answer)])
     lines += [["Router certainty", _certainty(answer)]] if answer.windows else []
     lines.append(["Reproduce", reproduce(answer, sampling, routing)])
@@ -103,6 +109,13 @@ def reproduce(answer: Answer, sampling: Sampling, routing: str) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in answer.versions.items())
     length = f"at most {sampling.max_new_tokens} tokens"
     return f"preset {answer.preset}; {decoding}; {length}; {routing}; {versions}."
+
+
+def said(transcript: Mapping[str, Any]) -> str:
+    """What the language model was told of the speech, and by whom."""
+    if not transcript["text"]:
+        return "nobody speaks."
+    return f"«{transcript['text']}» ({transcript['language']}, written down by {WRITER})."
 
 
 def _windows(answer: Answer) -> str:

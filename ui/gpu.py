@@ -6,6 +6,7 @@ from typing import Any
 import spaces  # before anything touches CUDA
 
 from mowe.assistant import Sampling, Turn
+from mowe.audio import Recording
 from mowe.routing import RoutingControl
 
 START_SECONDS = 15.0  # moving the weights and the first token
@@ -27,6 +28,11 @@ def gpu_seconds(
     audio = sum(recording.seconds for turn in turns for recording in turn.recordings)
     needed = SECONDS_PER_AUDIO_SECOND * audio + SECONDS_PER_TOKEN * sampling.max_new_tokens
     return round(min(MAX_SECONDS, START_SECONDS + needed))
+
+
+def transcript_seconds(recording: Recording, language: str, translate: bool) -> int:
+    """How long one transcript may need a GPU, s; the arguments are those of the function."""
+    return round(min(MAX_SECONDS, START_SECONDS + SECONDS_PER_AUDIO_SECOND * recording.seconds))
 
 
 def on_gpu(

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from mowe.assistant import Assistant
 from ui.ask import build_ask_tab
 from ui.drivers import build_drivers_tab
 from ui.examples import FOLDER
+from ui.gate import Gate
 from ui.health import build_health_tab
+from ui.kept_audio import MAX_KEPT_BYTES, AudioBudget
 from ui.map import FOLDER as MAP_FOLDER
 from ui.map import build_map_tab
 from ui.routing import build_routing_tab
@@ -33,7 +36,11 @@ HEADER = """<header class="masthead">
 
 
 def build_app(
-    assistant: Assistant, examples_folder: Path = FOLDER, map_folder: Path = MAP_FOLDER
+    assistant: Assistant,
+    examples_folder: Path = FOLDER,
+    map_folder: Path = MAP_FOLDER,
+    *,
+    max_kept_bytes: int = MAX_KEPT_BYTES,
 ) -> gr.Blocks:
     """Assemble the tabs; loads nothing and launches nothing.
 
@@ -41,7 +48,10 @@ def build_app(
         assistant: Answers for every visitor.
         examples_folder: Where the example clips and their list are.
         map_folder: Where a ready map is.
+        max_kept_bytes: Bytes of audio that the conversations of all visitors keep together; above
+            115 MB, which is what one visitor may keep.
     """
+    budget = AudioBudget(max_kept_bytes)
     with gr.Blocks(
         title="MoWE-Audio",
         analytics_enabled=False,
@@ -49,7 +59,7 @@ def build_app(
     ) as app:
         gr.HTML(HEADER, apply_default_css=False)
         with gr.Tab("Ask"):
-            build_ask_tab(assistant, examples_folder)
+            build_ask_tab(assistant, budget, examples_folder)
         with gr.Tab("Routing"):
             build_routing_tab(assistant)
         with gr.Tab("Map") as plane:
@@ -76,7 +86,12 @@ def launch_settings(max_file_bytes: int) -> dict[str, Any]:
         "css_paths": [STYLE_SHEET],
         "footer_links": ["api", "settings"],
         "allowed_paths": [],
-        "app_kwargs": {"openapi_url": None, "docs_url": None, "redoc_url": None},
+        "app_kwargs": {
+            "openapi_url": None,
+            "docs_url": None,
+            "redoc_url": None,
+            "middleware": [Middleware(Gate)],
+        },
         "show_error": False,
         "enable_monitoring": False,
         "run_history": False,

@@ -14,7 +14,7 @@ from analysis.figures import (
     router_chart,
     routing_rows,
 )
-from mowe.audio import SAMPLE_RATE
+from mowe.audio import SAMPLE_RATE, Recording
 from ui.conversation import Conversation
 from ui.facts import Facts
 
@@ -110,12 +110,17 @@ def routing_values(conversation: Conversation, recording: int) -> Routing:
     return Routing(chart, gr.Dataframe(rows))
 
 
-def picture_values(conversation: Conversation, recording: int) -> Picture:
-    """Waveform and spectrogram of one recording, and the routing over its windows if known."""
-    recordings = conversation.recordings
-    if not 0 <= recording < len(recordings):
+def picture_values(conversation: Conversation, recording: int, audio: Recording | None) -> Picture:
+    """Waveform and spectrogram of one recording, and the routing over its windows if known.
+
+    Args:
+        conversation: What was said about it.
+        recording: Its number.
+        audio: Its samples; without them there is no picture.
+    """
+    if audio is None:
         return Picture(gr.Plot(None), gr.Dataframe([]))
-    heard = hear(recordings[recording].at(SAMPLE_RATE))
+    heard = hear(audio.at(SAMPLE_RATE))
     figure = heard_figure(heard, _windows(conversation, recording))
     return Picture(gr.Plot(figure), gr.Dataframe(heard_rows(heard)))
 

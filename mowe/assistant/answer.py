@@ -66,6 +66,7 @@ class Answer:
     embedding: np.ndarray  # (base_dim,) float32, mean base embedding of the last recording
     fused: np.ndarray | None = None  # (fused_dim,) float32, the same of the fused frames, if asked
     audio: tuple[dict[str, Any], ...]  # what was done to each recording
+    transcripts: tuple[dict[str, Any], ...] = ()  # what is said in each, as the model was told
     timings: dict[str, float]  # seconds; tokens_per_second is a rate
     mode: str
     versions: dict[str, str]
@@ -101,6 +102,7 @@ class Answer:
         else:
             plain["fused"] = self.fused.tolist()
         plain["audio"] = list(self.audio)
+        plain["transcripts"] = list(self.transcripts)
         return plain
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from mowe.assistant.answer import Answer, Sampling, Turn, WindowRouting, describe_routing, versions
+from mowe.assistant.answer import Answer, Sampling, Turn, versions
+from mowe.assistant.listening import Listener
 from mowe.assistant.prompts import (
     APART,
     TOGETHER,
@@ -28,8 +29,8 @@ from mowe.assistant.stopwatch import Stopwatch
 from mowe.audio import AudioLimits, Recording
 from mowe.checkpoint import MoWE
 from mowe.errors import QuestionError
+from mowe.hints import Transcript, as_dict
 from mowe.language_model import IGNORED, Prompt
-from mowe.model import Heard, make_batch
 from mowe.presets import PRESETS
 from mowe.routing import RoutingControl
 
@@ -62,7 +63,8 @@ class Assistant:
         """
         self.model = model.eval()
         self.model.language_model.fold()
-        self.limits = limits or AudioLimits()
+        self.listener = Listener(self.model)
+        self.limits = limits or AudioLimits(kept_rate=max(model.sample_rates))
         self.max_question_chars = max_question_chars
         self.max_audio_tokens = max_audio_tokens
         self.card = card
@@ -97,7 +99,8 @@ class Assistant:
     ) -> Iterator[Answer]:
         """Answer the last turn; every item holds the text so far, the last one is `finished`.
 
-        The first item comes with the routing and no text, as soon as the recordings were heard.
+        The first item comes with the routing and no text, as soon as the recordings were heard; the
+        next ones with what is said in them.
         Closing the iterator or setting `stop` ends the decoding within one token, and the listening
         at the end of a window.
 
@@ -117,10 +120,14 @@ class Assistant:
         watch = Stopwatch()
         windows = self._listen(conversation, control, stop)
         watch.lap("encoders")
-        prompts, mode = asked_prompts(conversation, windows, self.max_audio_tokens)
         seconds = self.window_seconds
-        answer = self._answer(question, conversation, windows, mode, sampling.seed, seconds)
+        answer = self._answer(question, conversation, windows, "", sampling.seed, seconds)
         yield replace(answer, timings=watch.read())
+        said = self._speech(conversation, stop)
+        watch.lap("transcript")
+        prompts, mode = asked_prompts(conversation, windows, said, self.max_audio_tokens)
+        told = () if self.model.hints.transcriber is None else tuple(map(as_dict, said))
+        answer = replace(answer, mode=mode, transcripts=told)
         text = ""
         for prompt in prompts:
             text = f"{text.strip()} {prompt.heading}".lstrip()
@@ -136,9 +143,34 @@ class Assistant:
         """Answer one question about some recordings; see `stream` for settings and errors."""
         return self._last(self.stream([Turn("user", question, tuple(recordings))], **settings))
 
-    def transcribe(self, recording: Recording, **settings: Any) -> Answer:
-        """Write down the speech; see `stream` for settings and errors."""
-        return self.ask([recording], TRANSCRIBE, **settings)
+    def stream_transcript(
+        self,
+        recording: Recording,
+        *,
+        language: str = "",
+        translate: bool = False,
+        stop: threading.Event | None = None,
+    ) -> Iterator[Transcript]:
+        """Write down the speech by the base encoder's own decoder, without the language model.
+
+        Every item holds what is written so far; the last one is all of it. Where text turns out to
+        be made up for what is no speech, it is taken back.
+
+        Args:
+            recording: Of any length.
+            language: English name; empty takes the one that is heard first.
+            translate: Into English.
+            stop: Set it to end early.
+
+        Raises:
+            QuestionError: If this mixture writes down no speech, or not in this language.
+        """
+        return self.listener.speech(recording, language=language, translate=translate, stop=stop)
+
+    def transcribe(self, recording: Recording, **settings: Any) -> Transcript:
+        """The whole transcript; see `stream_transcript` for settings and errors."""
+        *_, transcript = self.stream_transcript(recording, **settings)
+        return transcript
 
     def route(self, recording: Recording, *, control: RoutingControl | None = None) -> Answer:
         """Only the routing and the base embedding, without the rest of the model.
@@ -214,7 +246,8 @@ class Assistant:
         conversation = [Turn("user", question, tuple(recordings))]
         self._question(conversation)
         windows = self._listen(conversation, control)
-        prompts, mode = asked_prompts(conversation, windows, self.max_audio_tokens)
+        said = self._speech(conversation)
+        prompts, mode = asked_prompts(conversation, windows, said, self.max_audio_tokens)
         if mode == APART:
             raise QuestionError(
                 f"this is answered in {len(prompts)} windows, each on its own; the likelihood of a"
@@ -244,7 +277,6 @@ class Assistant:
             )
         return question
 
-    @torch.inference_mode()
     def _listen(
         self,
         conversation: Sequence[Turn],
@@ -258,35 +290,26 @@ class Assistant:
             for start, end in spans:
                 if windows and stop is not None and stop.is_set():
                     return windows
-                heard = self._hear(recording.window(start, end), control)
+                heard = self.listener.window(recording, start, end, control)
+                routing = replace(heard.routing, recording=number)
+                whole = len(spans) == 1
                 windows.append(
-                    Window(
-                        recording=number,
-                        start=start,
-                        end=end,
-                        whole=len(spans) == 1,
-                        tokens=heard.audio_tokens()[0],
-                        routing=self._window_routing(number, start, end, heard),
-                        pooled=heard.pooled[0].cpu().numpy(),
-                    )
+                    Window(number, start, end, whole, heard.tokens, routing, heard.pooled)
                 )
         return windows
 
-    def _hear(self, recording: Recording, control: RoutingControl | None) -> Heard:
-        rates = self.model.sample_rates
-        batch = make_batch([{rate: torch.from_numpy(recording.at(rate)) for rate in rates}])
-        device = self.model.device
-        return self.model.listen(
-            batch._replace(
-                waveforms={rate: one.to(device) for rate, one in batch.waveforms.items()},
-                lengths={rate: one.to(device) for rate, one in batch.lengths.items()},
-            ),
-            control,
-        )
-
-    def _window_routing(self, number: int, start: float, end: float, heard: Heard) -> WindowRouting:
-        routing = describe_routing(heard.routing, self.encoder_names)
-        return WindowRouting(number, round(start, 3), round(end, 3), **routing)
+    def _speech(
+        self, conversation: Sequence[Turn], stop: threading.Event | None = None
+    ) -> list[Transcript]:
+        """What is said in every recording; nothing where this mixture writes down no speech."""
+        recordings = [one for turn in conversation for one in turn.recordings]
+        if self.model.hints.transcriber is None:
+            return [Transcript() for _ in recordings]
+        found = []
+        for recording in recordings:
+            *_, transcript = self.listener.speech(recording, stop=stop)
+            found.append(transcript)
+        return found
 
     def _decode(self, prompt: Asked, sampling: Sampling, stop: threading.Event) -> Iterator[str]:
         built, audio = self._built(prompt, sampling.max_new_tokens)
@@ -295,7 +318,8 @@ class Assistant:
     def _built(self, prompt: Asked, reply_tokens: int) -> tuple[Prompt, torch.Tensor]:
         """The prompt in tokens, up to where the reply begins, and its audio tokens."""
         language_model = self.model.language_model
-        built = language_model.prompt(prompt.messages, list(map(len, prompt.audio)), reply=True)
+        lengths = list(map(len, prompt.audio))
+        built = language_model.prompt(prompt.messages, lengths, reply=True, texts=prompt.texts)
         room = max(0, language_model.context - reply_tokens)
         if len(built.ids) > room:
             raise QuestionError(

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from mowe.assistant.answer import Turn, WindowRouting
+from mowe.hints import Transcript, spelled
 from mowe.language_model import AUDIO_MARK, Message
 
 TOGETHER, APART, SILENT = "all windows together", "window by window", "no audio"
@@ -32,26 +33,36 @@ class Asked:
     heading: str  # before the reply; a time range where windows are answered apart
     messages: list[Message]
     audio: list[torch.Tensor]  # one (audio_tokens, llm_dim) per mark
+    texts: list[str]  # what is said at each mark
 
 
 def asked_prompts(
-    conversation: Sequence[Turn], windows: list[Window], max_audio_tokens: int
+    conversation: Sequence[Turn],
+    windows: list[Window],
+    transcripts: Sequence[Transcript],
+    max_audio_tokens: int,
 ) -> tuple[list[Asked], str]:
     """What the language model is asked, and how the windows were used.
 
     Args:
         conversation: Turns, oldest first.
         windows: Every window of every recording in it.
+        transcripts: What is said in each recording.
         max_audio_tokens: Of one prompt; beyond it, windows are answered apart.
     """
     if not windows:
-        return [Asked("", _messages(conversation), [])], SILENT
+        return [Asked("", _messages(conversation), [], [])], SILENT
     if sum(len(window.tokens) for window in windows) <= max_audio_tokens:
-        return [Asked("", _messages(conversation), _by_recording(windows))], TOGETHER
+        texts = [spelled(transcript.text) for transcript in transcripts]
+        return [Asked("", _messages(conversation), _by_recording(windows), texts)], TOGETHER
     # Windows of the last recording, each alone: no window hears another, none is left out.
     fresh = [window for window in windows if window.recording == windows[-1].recording]
     asked = [Message("user", AUDIO_MARK + conversation[-1].text)]
-    prompts = [Asked(_heading(window), asked, [window.tokens]) for window in fresh]
+    said = transcripts[windows[-1].recording]
+    prompts = [
+        Asked(_heading(one), asked, [one.tokens], [spelled(said.between(one.start, one.end))])
+        for one in fresh
+    ]
     return prompts, TOGETHER if len(fresh) == 1 else APART
 
 

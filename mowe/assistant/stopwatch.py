@@ -14,8 +14,8 @@ class Stopwatch:
     first: float | None = None
 
     def lap(self, name: str) -> None:
-        """Note the time since the start under a name."""
-        self.seconds[name] = time.perf_counter() - self.started
+        """Note the time since the last lap under a name."""
+        self.seconds[name] = time.perf_counter() - self.started - sum(self.seconds.values())
 
     def piece(self) -> None:
         """Note one piece of text."""
@@ -29,7 +29,7 @@ class Stopwatch:
         timings = {"decode": 0.0, "encoders": 0.0, "prefill": 0.0} | self.seconds
         if self.first is not None:
             timings["first_token"] = self.first - self.started
-            timings["prefill"] = timings["first_token"] - timings["encoders"]
+            timings["prefill"] = timings["first_token"] - sum(self.seconds.values())
             if self.pieces > 1:
                 timings["tokens_per_second"] = (self.pieces - 1) / (now - self.first)
         return timings | {"total": now - self.started}

@@ -1,7 +1,10 @@
 """The audio room: any recording in, checked mono samples out, with an account of what was done."""
 
+from mowe.audio.files import file_hash, open_recording
+from mowe.audio.formats import AUDIO_SUFFIXES
 from mowe.audio.limits import AudioLimits
-from mowe.audio.loading import AUDIO_SUFFIXES, load_audio
+from mowe.audio.loading import load_audio
+from mowe.audio.pool import DecodingPool, shared_pool
 from mowe.audio.recording import Recording, Treatment
 from mowe.audio.signals import SAMPLE_RATE, log_mel
 
@@ -9,8 +12,12 @@ __all__ = [
     "AUDIO_SUFFIXES",
     "SAMPLE_RATE",
     "AudioLimits",
+    "DecodingPool",
     "Recording",
     "Treatment",
+    "file_hash",
     "load_audio",
     "log_mel",
+    "open_recording",
+    "shared_pool",
 ]

@@ -12,13 +12,18 @@ class AudioLimits:
     max_seconds: float = 1800.0  # s of audio
     max_bytes: int = 200_000_000  # bytes of the encoded file
     max_channels: int = 32
+    # samples of all channels, seconds x rate x channels: 30 min of 8 channels at 48 kHz, or of
+    # stereo at 192 kHz; a recording takes time to decode for each of them
+    max_samples: int = 700_000_000
     min_sample_rate: int = 1_000  # Hz; below this a header is more likely wrong than meant
     max_sample_rate: int = 192_000  # Hz
+    kept_rate: int = 44_100  # Hz; what is recorded at more is resampled to this while it is decoded
+    max_decode_seconds: float = 90.0  # s of waiting for one file
 
     def __post_init__(self) -> None:
-        for name in ("max_seconds", "max_bytes", "max_channels", "min_sample_rate"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} must be above 0, found {getattr(self, name)}")
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ConfigError(f"{name} must be above 0, found {value}")
         if self.max_sample_rate < self.min_sample_rate:
             raise ConfigError(
                 f"max_sample_rate must be {self.min_sample_rate} or more,"
@@ -69,6 +74,24 @@ class AudioLimits:
             found = _more(allowed if so_far else duration(seconds), allowed)
             raise AudioError(f"{name} lasts {found}; at most {allowed} is allowed.")
 
+    def check_samples(self, name: str, samples: int, *, so_far: bool = False) -> None:
+        """Refuse more samples, over all channels, than decoding should take on.
+
+        Args:
+            name: What to call it.
+            samples: Seconds x rate x channels.
+            so_far: There is more of it.
+
+        Raises:
+            AudioError: If there are more than `max_samples`.
+        """
+        if samples > self.max_samples:
+            allowed = _millions(self.max_samples)
+            found = _more(allowed if so_far else _millions(samples), allowed)
+            raise AudioError(
+                f"{name} has {found} samples in all its channels; at most {allowed} are allowed."
+            )
+
 
 def duration(seconds: float) -> str:
     """A length of time as people say it: `2 ms`, `0.4 s`, `12.3 s`, `4 min 10 s`, `3 h 0 min`."""
@@ -84,6 +107,10 @@ def duration(seconds: float) -> str:
 
 def _size(size: int) -> str:
     return f"{size / 1e6:.3g} MB" if size >= 100_000 else f"{size} bytes"
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.4g} million"
 
 
 def _more(found: str, allowed: str) -> str:

@@ -1,14 +1,15 @@
-"""`ask` and `transcribe`: one answer per file."""
+"""`ask`: one answer per file."""
 
 import json
 import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from mowe.assistant import TRANSCRIBE, Answer, Sampling, Turn, WindowRouting
+from mowe.assistant import Answer, Sampling, Turn, WindowRouting
 from mowe.audio import Recording
 from mowe.cli.desk import Desk, given, with_decoding
 from mowe.cli.text import printable, tell
@@ -26,12 +27,9 @@ def ask(desk: Desk) -> None:
     question = desk.options.question.strip()
     if not question:
         raise QuestionError("the question is empty; write one behind -q")
-    _answer_each(desk, question)
-
-
-def transcribe(desk: Desk) -> None:
-    """Write down the speech of each file."""
-    _answer_each(desk, TRANSCRIBE)
+    options = desk.options
+    sampling = Sampling(**given({name: getattr(options, name) for name in SAMPLING}))
+    desk.for_each(options.files, partial(_answer, desk, question, sampling))
 
 
 def json_line(path: Path, answer: Answer, *, embedding: bool) -> str:
@@ -42,33 +40,34 @@ def json_line(path: Path, answer: Answer, *, embedding: bool) -> str:
     return json.dumps(plain, allow_nan=False)
 
 
-def _answer_each(desk: Desk, question: str) -> None:
+def _answer(
+    desk: Desk,
+    question: str,
+    sampling: Sampling,
+    path: Path,
+    recording: Recording,
+    decode_seconds: float,
+) -> None:
     options = desk.options
-    sampling = Sampling(**given({name: getattr(options, name) for name in SAMPLING}))
-
-    def work(path: Path, recording: Recording, decode_seconds: float) -> None:
-        several = len(options.files) > 1
-        if several and not options.json:
-            print(f"== {printable(str(path))} ==", file=desk.out)
-        stop = threading.Event()
-        turn = Turn("user", question, (recording,))
-        answers = desk.assistant.stream([turn], sampling=sampling, control=desk.control, stop=stop)
-        # with --json the growing text goes where it cannot spoil the result
-        screen = sys.stderr if options.json else desk.out
-        try:
-            answer = _follow(answers, screen, shown=options.stream)
-        finally:
-            stop.set()  # Ctrl-C ends the decoding too
-        answer = replace(answer, timings=with_decoding(answer, decode_seconds))
-        if options.json:
-            line = json_line(path, answer, embedding=options.embedding)
-            print(line, file=desk.out, flush=True)
-        elif not options.stream:
-            print(answer.text, file=desk.out, flush=True)
-        if not options.json:
-            _tell_about(answer)
-
-    desk.for_each(options.files, work)
+    if len(options.files) > 1 and not options.json:
+        print(f"== {printable(str(path))} ==", file=desk.out)
+    stop = threading.Event()
+    turn = Turn("user", question, (recording,))
+    answers = desk.assistant.stream([turn], sampling=sampling, control=desk.control, stop=stop)
+    # with --json the growing text goes where it cannot spoil the result
+    screen = sys.stderr if options.json else desk.out
+    try:
+        answer = _follow(answers, screen, shown=options.stream)
+    finally:
+        stop.set()  # Ctrl-C ends the decoding too
+    answer = replace(answer, timings=with_decoding(answer, decode_seconds))
+    if options.json:
+        line = json_line(path, answer, embedding=options.embedding)
+        print(line, file=desk.out, flush=True)
+    elif not options.stream:
+        print(answer.text, file=desk.out, flush=True)
+    if not options.json:
+        _tell_about(answer)
 
 
 def _follow(answers: Iterator[Answer], screen: TextIO, *, shown: bool) -> Answer:
@@ -91,7 +90,7 @@ def _tell_about(answer: Answer) -> None:
         tell(f"  {_describe(window)}")
     seconds = [
         f"{name.replace('_', ' ')} {answer.timings[name]:.2f} s"
-        for name in ("decode", "encoders", "first_token", "total")
+        for name in ("decode", "encoders", "transcript", "first_token", "total")
         if name in answer.timings
     ]
     tell(f"  {answer.mode}; {', '.join(seconds)}; preset {answer.preset}, seed {answer.seed}")

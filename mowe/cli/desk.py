@@ -115,7 +115,8 @@ class Desk:
     def find_files(self, paths: Iterable[Path]) -> list[Path]:
         """The files among `paths`, and the audio files inside its folders sorted by path.
 
-        Hidden files are left out. A folder without any audio file is remembered as a failure.
+        Hidden files are left out, and files with other endings too, which is told. A folder without
+        any audio file is remembered as a failure.
         """
         files: list[Path] = []
         for path in paths:
@@ -125,14 +126,16 @@ class Desk:
             inside = [
                 one
                 for one in sorted(path.rglob("*"))
-                if one.suffix.lower() in AUDIO_SUFFIXES
-                and not one.name.startswith(".")
-                and not _is_folder(one)
+                if not one.name.startswith(".") and not _is_folder(one)
             ]
-            if not inside:
+            audio = [one for one in inside if one.suffix.lower() in AUDIO_SUFFIXES]
+            if not audio:
                 endings = ", ".join(sorted(AUDIO_SUFFIXES))
                 self.fail(path, AudioError(f"{path.name} has no file ending in {endings}."))
-            files += inside
+            elif others := len(inside) - len(audio):
+                what = "1 file with another ending" if others == 1 else f"{others} files with other"
+                tell(f"{printable(path.name)}: {what}{' endings' if others > 1 else ''} left out")
+            files += audio
         return files
 
 

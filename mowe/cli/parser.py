@@ -41,10 +41,21 @@ def _add_ask(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def _add_transcribe(commands: "Commands[argparse.ArgumentParser]") -> None:
-    transcribe = commands.add_parser("transcribe", help="write down the speech of each recording")
+    transcribe = commands.add_parser(
+        "transcribe", help="write down the speech of each recording, with times"
+    )
     transcribe.add_argument("files", nargs="+", metavar="FILE", type=Path)
-    _add_text_options(transcribe)
-    _add_model_options(transcribe)
+    transcribe.add_argument(
+        "--language", default="", help="such as French; by default the one that is heard first"
+    )
+    transcribe.add_argument("--translate", action="store_true", help="into English")
+    transcribe.add_argument(
+        "--format",
+        choices=("txt", "srt", "vtt"),
+        help="a line a segment, or subtitles; by default one line, and the times on standard error",
+    )
+    transcribe.add_argument("--stream", action="store_true", help="show the text as it is written")
+    _add_output_options(transcribe)
 
 
 def _add_route(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -84,12 +95,9 @@ def _add_text_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="N", help="of the draws (0)")
 
 
-def _add_model_options(parser: argparse.ArgumentParser) -> None:
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object per file, and nothing else"
-    )
-    parser.add_argument(
-        "--embedding", action="store_true", help="with the recording's pooled base embedding"
     )
     parser.add_argument(
         "--model", metavar="NAME_OR_FOLDER", help="preset, checkpoint folder or hub repo (mini)"
@@ -99,6 +107,13 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-bytes", type=int, metavar="N", help="largest file accepted (200000000)"
+    )
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    _add_output_options(parser)
+    parser.add_argument(
+        "--embedding", action="store_true", help="with the recording's pooled base embedding"
     )
     routing = parser.add_mutually_exclusive_group()
     routing.add_argument(

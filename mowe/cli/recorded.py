@@ -1,22 +1,24 @@
 """`route` into a records file: labels from manifests, batches, and going on after a stop."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from tqdm import tqdm
 
-from mowe.audio import Recording, load_audio
+from mowe.audio import Recording, file_hash, load_audio
 from mowe.cli.desk import Desk
 from mowe.cli.interrupt import Interrupt, kept_interrupt
 from mowe.cli.text import tell
 from mowe.errors import AudioError
-from mowe.records import RecordsFile, Source, by_clip, content_sha256, key_of
+from mowe.records import RecordsFile, Source, by_clip, key_of
 from mowe.training.manifest import read_manifest
 
-_TOGETHER = 32  # recordings that are decoded before their windows are batched by length
+_TOGETHER = 300.0  # s of sound, decoded before its windows are batched by length: 53 MB
 
 Group = tuple[Source, ...]  # sources with one sound
+Heard = tuple[Group, str, Recording]  # with the sha256 of its file
 
 
 def find_sources(desk: Desk, paths: Sequence[Path]) -> list[Source]:
@@ -40,7 +42,7 @@ def route_to_records(desk: Desk, out: Path, sources: Sequence[Source]) -> None:
     if not sources:
         return
     file = RecordsFile(out, desk.assistant.preset, desk.assistant.encoder_names)
-    groups, known = _waiting(file, sources)
+    groups, known = _waiting(desk, file, sources)
     if known:
         tell(f"{known} of {len(sources)} are in {out.name} already")
     try:
@@ -48,22 +50,22 @@ def route_to_records(desk: Desk, out: Path, sources: Sequence[Source]) -> None:
             kept_interrupt() as interrupt,
             tqdm(total=len(groups), desc="listening", unit="clip", file=sys.stderr) as bar,
         ):
-            for start in range(0, len(groups), _TOGETHER):
-                some = groups[start : start + _TOGETHER]
-                _route(desk, file, list(_decoded(desk, some, interrupt)))
-                bar.update(len(some))
+            for some in _batches(_decoded(desk, groups, interrupt, bar)):
+                _route(desk, file, some)
     finally:
         tell(f"{file.close()} windows in {out.name}")
 
 
-def _waiting(file: RecordsFile, sources: Sequence[Source]) -> tuple[list[tuple[Group, str]], int]:
+def _waiting(
+    desk: Desk, file: RecordsFile, sources: Sequence[Source]
+) -> tuple[list[tuple[Group, str]], int]:
     """Sources that are not in the file, by sound, with its sha256; and how many are."""
     hashes: dict[Path, str] = {}
     groups, known = [], 0
     for group in by_clip(sources).values():
         path = group[0].path
         if path not in hashes:
-            hashes[path] = content_sha256(path)
+            hashes[path] = _content_sha256(desk, path)
         left = tuple(one for one in group if key_of(one, hashes[path]) not in file.done)
         known += len(group) - len(left)
         if left:
@@ -71,10 +73,31 @@ def _waiting(file: RecordsFile, sources: Sequence[Source]) -> tuple[list[tuple[G
     return groups, known
 
 
+def _content_sha256(desk: Desk, path: Path) -> str:
+    """Of a file's content; empty for one that may not be opened, which decoding explains."""
+    try:
+        return file_hash(path, limits=desk.limits)
+    except AudioError:
+        return ""
+
+
+def _batches(heard: Iterable[Heard]) -> Iterator[list[Heard]]:
+    """Neighbours that together reach `_TOGETHER` seconds, and the rest."""
+    batch: list[Heard] = []
+    for one in heard:
+        batch.append(one)
+        if sum(recording.seconds for *_, recording in batch) >= _TOGETHER:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
 def _decoded(
-    desk: Desk, groups: Sequence[tuple[Group, str]], interrupt: Interrupt
-) -> Iterator[tuple[Group, str, Recording]]:
+    desk: Desk, groups: Sequence[tuple[Group, str]], interrupt: Interrupt, bar: "tqdm[NoReturn]"
+) -> Iterator[Heard]:
     for group, sha256 in groups:
+        bar.update()
         first = group[0]
         try:
             with interrupt.held():
@@ -87,7 +110,7 @@ def _decoded(
         yield group, sha256, recording
 
 
-def _route(desk: Desk, file: RecordsFile, decoded: Sequence[tuple[Group, str, Recording]]) -> None:
+def _route(desk: Desk, file: RecordsFile, decoded: Sequence[Heard]) -> None:
     recordings = [one for *_, one in decoded]
     fused = desk.options.fused
     answers = desk.assistant.route_all(recordings, control=desk.control, fused=fused)

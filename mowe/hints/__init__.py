@@ -3,16 +3,21 @@
 Features and spans in, lines of text out. The paper's mixture (`mowe.model`) knows nothing of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
 from mowe.config import HintsConfig
-from mowe.hints.activity import SpeechActivity, load_activity
+from mowe.encoders import AudioEncoder
+from mowe.hints.activity import WINDOW, SpeechActivity, load_activity
 from mowe.hints.lines import spelled
 from mowe.hints.subtitles import FORMATS, as_dict
-from mowe.hints.transcript import Segment, Transcriber, Transcript, load_transcriber
+from mowe.hints.transcript import LONGEST, Segment, Transcriber, Transcript, load_transcriber
+
+_PADDED_SECONDS, _SILENCE_SECONDS = 10.0, 2.0  # s in all at least; s behind the sound at least
 
 __all__ = [
     "FORMATS",
@@ -34,6 +39,48 @@ class Hints(nn.Module):
         """Take the components; None where the mixture has no such hint."""
         super().__init__()
         self.transcriber, self.activity = transcriber, activity
+
+    def write(
+        self,
+        base_encoder: AudioEncoder,
+        samples: Tensor,
+        *,
+        language: str = "",
+        translate: bool = False,
+    ) -> Iterator[Transcript]:
+        """Write down a recording; see `Transcriber.write`. Without a transcriber nothing is said.
+
+        The decoder needs silence behind a short sound, which a mixture need not be trained with:
+        the base encoder hears the sound once more, padded (decision 0023).
+
+        Args:
+            base_encoder: Whose other half the decoder is.
+            samples: At its sample rate, `(samples,)`.
+            language: English name; empty takes the one that is heard first.
+            translate: Into English.
+
+        Raises:
+            ValueError: If the language is unknown.
+        """
+        if self.transcriber is None:
+            yield Transcript()
+            return
+        rate = base_encoder.sample_rate
+
+        @torch.inference_mode()
+        def encode(start: float, end: float) -> Tensor:
+            part = samples[round(start * rate) : round(end * rate)]
+            seconds = max(len(part) / rate + _SILENCE_SECONDS, _PADDED_SECONDS)
+            missing = round(min(seconds, LONGEST) * rate) - len(part)
+            padded = functional.pad(part, (0, max(missing, 0)))
+            lengths = torch.tensor([len(padded)], device=padded.device)
+            frames: Tensor = base_encoder(padded[None], lengths).frames
+            return frames
+
+        activity = torch.ones(-(-len(samples) // WINDOW))
+        if self.activity is not None:
+            activity = self.activity(samples).cpu()
+        yield from self.transcriber.write(encode, activity, language=language, translate=translate)
 
 
 def build_hints(config: HintsConfig, folders: Mapping[str, Path | None], random_dim: int) -> Hints:

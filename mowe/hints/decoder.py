@@ -5,6 +5,7 @@ products and nothing else. On a CPU its matrices can be held in int8, which make
 times as fast (decision 0023).
 """
 
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,10 @@ from mowe.errors import WeightsError
 from mowe.hints.vocabulary import read_json
 
 _PREFIXES = ("model.decoder.", "decoder.")
+# a build of torch without these decodes in float32, three times as slow
+_CAN_PACK = hasattr(torch, "quantize_per_channel") and "fbgemm" in (
+    torch.backends.quantized.supported_engines
+)
 POSITIONS = 448  # most tokens that any published Whisper's decoder can write at a time
 
 
@@ -49,7 +54,9 @@ class _Product(nn.Module):
         weight = self.weight.float()
         scales = (weight.abs().amax(dim=1) / 127).clamp_min(1e-12)
         zeros = torch.zeros(len(scales), dtype=torch.long)
-        rows = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
+        with warnings.catch_warnings():  # torch announces that it will drop these one day
+            warnings.simplefilter("ignore", UserWarning)
+            rows = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
         bias = None if self.bias is None else self.bias.float()
         self._packed = torch.ops.quantized.linear_prepack(rows, bias)
         self.weight = nn.Parameter(torch.empty(0), requires_grad=False)
@@ -134,7 +141,7 @@ class WhisperDecoder(nn.Module):
 
     def pack(self) -> "WhisperDecoder":
         """Hold every matrix in int8 where this build of torch and this device can, for CPUs."""
-        if "fbgemm" not in torch.backends.quantized.supported_engines:
+        if not _CAN_PACK:
             return self
         scores = _Product(self.dim, self.vocabulary, bias=False)
         scores.weight = nn.Parameter(self.embed_tokens.weight, requires_grad=False)

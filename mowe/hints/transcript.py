@@ -26,8 +26,8 @@ _LEAST_STEP = 1.0  # s; a window that gets less far is cut elsewhere
 _PAUSE_WITHIN = 10.0  # s at the end of a window in which a pause is looked for
 _AROUND = 4  # windows of activity on each side that a pause is judged by
 _LEAD = 0.5  # s before speech from which it is heard
-_SURE_SECONDS = 10.0  # s; the language of less speech is believed only where it is certain
-_SURE = 0.5  # probability from which it is
+_SURE_SECONDS = 15.0  # s; the language of less sound is believed only where it is certain
+_SURE, _SURE_LONG = 0.7, 0.5  # probability from which it is, else it is English
 # Found on training clips: 150 sounds and 300 spoken clips (decision 0023).
 _LEAST_SPEECH, _LITTLE_SPEECH = 0.1, 0.5  # s of speech; none, and little
 _SILENCE, _DOUBT = 0.6, 0.4  # probability of nobody speaking; with little speech
@@ -58,6 +58,12 @@ class Transcript:
     def text(self) -> str:
         """All of it as one line."""
         return " ".join(segment.text for segment in self.segments)
+
+    def between(self, start: float, end: float) -> str:
+        """The text of the segments whose middle lies between two times (s)."""
+        return " ".join(
+            one.text for one in self.segments if start <= (one.start + one.end) / 2 < end
+        )
 
 
 class _Window(NamedTuple):
@@ -166,7 +172,7 @@ class Transcriber(nn.Module):
     ) -> Generator[Transcript, None, _Window]:
         """Write down one window; its text is shown as it grows, unless it may be invented."""
         window, speech = _Window((), ""), spans.speech(*span)
-        sure = _SURE if span[1] - span[0] < _SURE_SECONDS else 0.0
+        sure = _SURE if span[1] - span[0] < _SURE_SECONDS else _SURE_LONG
         for written in self.search.write(
             encode(*span), language=sofar.language, sure=sure, translate=translate
         ):

@@ -50,6 +50,8 @@ def dev_losses(run: Run) -> dict[str, float]:
         batch = [example for example in run.dev if example.task == task][: run.config.batch]
         with run.accelerator.autocast():
             heard = run.model.adapt(run.store.features(batch, None))
-            loss = run.model(heard, prompts(run.model, batch, heard)).next_token
+            loss = run.model(
+                heard, prompts(run.model, batch, heard, run.store.texts(batch))
+            ).next_token
         found[f"dev_{task}"] = loss.item()
     return found

@@ -23,9 +23,11 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm import tqdm
 
 from mowe.audio import load_audio
+from mowe.checkpoint import MoWE
 from mowe.encoders import EncodedAudio
 from mowe.fusion import WeakFeatures
-from mowe.model import AudioBatch, Features, MoWEModel, make_batch
+from mowe.hints import spelled
+from mowe.model import AudioBatch, Features, make_batch
 from mowe.routing import RoutingControl
 from mowe.training.augment import augment
 from mowe.training.manifest import Example
@@ -46,7 +48,7 @@ class Sound(NamedTuple):
 class FeatureStore:
     """Features of clips by content; one folder per encoder, one file per clip and version."""
 
-    model: MoWEModel
+    model: MoWE
     folder: Path
 
     def features(
@@ -68,6 +70,10 @@ class FeatureStore:
                 rate = self.model.pool[position].frames_per_second
                 weak[position] = WeakFeatures(rows, frames, mask, rate)
         return Features(base, routing, weak)
+
+    def texts(self, examples: Sequence[Example], versions: Sequence[int] = ()) -> list[str]:
+        """What is said in these clips, as the language model is told."""
+        return [self._text(sound) for sound in _sounds(examples, versions)]
 
     def base(self, examples: Sequence[Example], versions: Sequence[int] = ()) -> EncodedAudio:
         """Base frames of these clips and their mask."""
@@ -104,6 +110,20 @@ class FeatureStore:
             key += f"|{version}"
         name = hashlib.sha256(key.encode()).hexdigest()[:24]
         return self.folder / self._name(kind) / name[:2] / f"{name}.npy"
+
+    def _text(self, sound: Sound) -> str:
+        path = self._path("base", sound)
+        path = self.folder / "transcripts" / path.parent.name / f"{path.stem}.txt"
+        if not path.is_file():
+            rate = self.model.base_encoder.sample_rate
+            samples = _waveform(sound, rate)[rate].to(self.model.device)
+            with torch.autocast(self.model.device.type, enabled=False):
+                *_, said = self.model.hints.write(self.model.base_encoder, samples)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_suffix(f".{os.getpid()}.partial")
+            partial.write_text(spelled(said.text), encoding="utf-8")
+            partial.replace(path)
+        return path.read_text(encoding="utf-8")
 
     def _padded(self, kind: str, sounds: Sequence[Sound]) -> EncodedAudio:
         missing = {path: one for one in sounds if not (path := self._path(kind, one)).is_file()}

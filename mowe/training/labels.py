@@ -2,9 +2,9 @@
 
 `python -m mowe.training.labels CHECKPOINT --sets language sound --manifest FILE --features FOLDER
 --out FOLDER`: logistic regression instead of gradient steps, of the labels of a set (decision 0015)
-or of the sounds along time (`sound`, decision 0018). With `--decoder SOURCE` a Whisper decoder
-tells the language from then on, and only whether anybody speaks is fitted (decision 0019). Nothing
-else of the checkpoint changes: the language model reads the names' words in the same place.
+or of the sounds along time (`sound`, decision 0018). With `--decoded` the decoder that writes
+transcripts tells the language from then on, and only whether anybody speaks is fitted. Nothing else
+of the checkpoint changes: the language model reads the names' words in the same place.
 """
 
 import argparse
@@ -22,12 +22,10 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mowe import weights
 from mowe.adapter import LANGUAGE, NONE, SOUNDS, NamingAdapter
 from mowe.adapter.naming import frame_statistics, stretch_statistics, stretches
 from mowe.checkpoint import MoWE, load_trained, read_config, read_trained, write_checkpoint
 from mowe.config import AdapterConfig, MoWEConfig
-from mowe.encoders import spoken_languages
 from mowe.errors import ConfigError, MoweError
 from mowe.training.align import SOUND, events_of, labels_of
 from mowe.training.features import FeatureStore, Sound
@@ -171,7 +169,7 @@ def of_clips(
 
     Of languages that a decoder tells, 0 is none and 1 any; a language without a clip is no matter.
     """
-    decoded, labels = name == LANGUAGE and bool(config.decoder), config.names[name]
+    decoded, labels = name == LANGUAGE and config.decoded, config.names[name]
     if decoded:
         known = {labels_of(one).get(name) for one in examples}
         labels = tuple(label for label in labels if label in known)
@@ -229,7 +227,7 @@ def refit(
     features: Path,
     sets: Sequence[str],
     *,
-    decoder: str = "",
+    decoded: bool = False,
     seed: int = 0,
 ) -> tuple[MoWE, Mapping[str, Fitted]]:
     """The checkpoint's model with new classifiers for some sets.
@@ -239,13 +237,11 @@ def refit(
         manifest: Its `train` lines are fitted to.
         features: Cache of base features.
         sets: Names of sets, or `sound`.
-        decoder: Source of the base encoder's decoder that shall tell the language, with
-            `language` among the sets; "" leaves that as it is.
+        decoded: The decoder of transcripts shall tell the language, with `language` among the sets.
         seed: Of the draw of clips.
 
     Raises:
         ConfigError: If the checkpoint does not name such sets, or a label has no clip.
-        WeightsError: If the decoder cannot be fetched or used.
         CheckpointError: If the checkpoint cannot be read.
         ManifestError: If the manifest is wrong.
         AudioError: If a recording cannot be used.
@@ -257,7 +253,7 @@ def refit(
             f"{checkpoint} does not name {', '.join(unknown)}; its sets are "
             f"{', '.join(known) or 'none'}"
         )
-    if decoder and LANGUAGE not in sets:
+    if decoded and LANGUAGE not in sets:
         raise ConfigError(f"a decoder tells the set {LANGUAGE!r}, the sets are {', '.join(sets)}")
     state = dict(read_trained(checkpoint))
     tokens_only = tuple(name for name in config.adapter.statistics if name != SOUNDS)
@@ -267,8 +263,8 @@ def refit(
     store, examples = FeatureStore(model, features), read_manifest(manifest, split="train")
     found, adapter = {}, model.adapter
     assert isinstance(adapter, NamingAdapter)
-    if decoder:
-        config = _with_decoder(config, decoder)
+    if decoded:
+        config = _with_decoder(model)
     for name in sets:
         if name == SOUNDS:
             clips = draw_sounds(examples, adapter.namer.events, CLIPS, ROWS, seed)
@@ -288,12 +284,21 @@ def _with_statistics(config: MoWEConfig, told: tuple[str, ...]) -> MoWE:
     return MoWE.from_config(replace(config, adapter=adapter), device="cpu")
 
 
-def _with_decoder(config: MoWEConfig, source: str) -> MoWEConfig:
-    """A decoder tells the languages that it knows best, and those that the checkpoint knows."""
+def _with_decoder(model: MoWE) -> MoWEConfig:
+    """The decoder tells the languages that it knows best, and those that the checkpoint knows.
+
+    Raises:
+        ConfigError: If the mixture writes no transcripts.
+    """
+    config, transcriber = model.config, model.hints.transcriber
+    if transcriber is None:
+        raise ConfigError(f"{config.preset} has no decoder of transcripts (hints.transcript)")
     own = config.adapter.names[LANGUAGE]
-    common = spoken_languages(weights.resolve(source))[:COMMON]
-    names = {**config.adapter.names, LANGUAGE: tuple(sorted({*own, *common}))}
-    return replace(config, adapter=replace(config.adapter, names=names, decoder=source))
+    names = {
+        **config.adapter.names,
+        LANGUAGE: tuple(sorted({*own, *transcriber.languages[:COMMON]})),
+    }
+    return replace(config, adapter=replace(config.adapter, names=names, decoded=True))
 
 
 def _tensors(model: MoWE, name: str, fitted: Fitted) -> dict[str, Tensor]:
@@ -323,7 +328,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--features", type=Path, required=True, help="cache of base features")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
-        "--decoder", default="", help="such as package:whisper-base-language; tells the language"
+        "--decoded", action="store_true", help="the decoder of transcripts tells the language"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the draw of clips")
     given = parser.parse_args(arguments)
@@ -333,7 +338,7 @@ def main(arguments: list[str] | None = None) -> int:
             given.manifest,
             given.features,
             given.sets,
-            decoder=given.decoder,
+            decoded=given.decoded,
             seed=given.seed,
         )
     except MoweError as error:

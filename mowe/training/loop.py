@@ -201,8 +201,10 @@ def _mixture_step(
     silent = [example for example in drawn if example.audio is None]
     _training(run.model)
     with _step_seed(config.seed, index), accelerator.autocast():
-        features = run.store.features(batch, control, _versions(config, batch, index))
-        losses: StepLoss = module(features, batch, silent, index)
+        versions = _versions(config, batch, index)
+        features = run.store.features(batch, control, versions)
+        texts = run.store.texts(batch, versions)
+        losses: StepLoss = module(features, batch, silent, index, texts)
     return losses
 
 

@@ -155,7 +155,7 @@ def _mixture(config: TrainingConfig, groups: dict[str, list[Example]]) -> MoWECo
 def _started(start: Path, mixture: MoWEConfig) -> MoWEConfig:
     """The mixture of the checkpoint that a run starts from, with what it learnt to tell apart."""
     found = read_config(start)
-    fresh = replace(found.adapter, events=(), names={}, statistics=(), decoder="")
+    fresh = replace(found.adapter, events=(), names={}, statistics=(), decoded=False)
     if replace(found, adapter=fresh) != mixture:
         raise ConfigError(f"{start} holds another mixture ({found.preset!r}) than this run's")
     return found

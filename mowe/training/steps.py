@@ -1,6 +1,7 @@
 """What one step computes, in one forward pass that can be wrapped for many processes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,8 @@ from mowe.routing import RoutingLoss, routing_loss
 from mowe.training.align import Label, label_of, naming_loss
 from mowe.training.augment import spec_augment
 from mowe.training.manifest import AUDIO_TAG, Example
+
+TRANSCRIBE = "transcribe"  # the task whose answers are what is said
 
 
 class AlignLoss(NamedTuple):
@@ -83,6 +86,7 @@ class MixtureStep(nn.Module):
         examples: Sequence[Example],
         silent: Sequence[Example] = (),
         seed: int = 0,
+        texts: Sequence[str] = (),
     ) -> StepLoss:
         """Fuse, adapt, and score the assistant's words.
 
@@ -91,9 +95,11 @@ class MixtureStep(nn.Module):
             examples: Those examples.
             silent: Examples without a recording.
             seed: Of the masks that SpecAugment draws.
+            texts: What is said in each recording; none by default.
         """
         heard = self.model.adapt(features, masking(self.mask_share, seed))
-        asked, unheard = prompts(self.model, examples, heard), prompts(self.model, silent, None)
+        asked = prompts(self.model, examples, heard, texts)
+        unheard = prompts(self.model, silent, None)
         parts = self.model(heard, asked, unheard)
         naming = parts.total.new_zeros(())
         if self.naming_weight and heard.named is not None:
@@ -119,21 +125,45 @@ def masking(share: float, seed: int) -> Distort:
     return lambda frames, mask: spec_augment(frames, mask, draw, time_share=share)
 
 
-def prompts(model: MoWEModel, examples: Sequence[Example], heard: Heard | None) -> list[Prompt]:
+def prompts(
+    model: MoWEModel,
+    examples: Sequence[Example],
+    heard: Heard | None,
+    texts: Sequence[str] = (),
+) -> list[Prompt]:
     """Each example's conversation as ids and labels, with places for its audio tokens.
 
     Args:
         model: Its tokenizer renders the conversation.
         examples: The examples.
         heard: Their audio tokens; None if they have no recording.
+        texts: What is said in each recording, as the language model is told; none by default.
     """
     counts: list[list[int]] = [[] for _ in examples]
     if heard is not None:
         counts = [[count] for count in heard.mask.sum(dim=1).tolist()]
+    said = [[text] for text in texts] or [[] for _ in examples]
     return [
-        model.language_model.prompt(conversation(example), count, reply=False)
-        for example, count in zip(examples, counts, strict=True)
+        model.language_model.prompt(
+            conversation(copied(example, *text)), count, reply=False, texts=text
+        )
+        for example, count, text in zip(examples, counts, said, strict=True)
     ]
+
+
+def copied(example: Example, said: str = "") -> Example:
+    """An example that asks for the transcript, answered by the one that is told.
+
+    A transcript is the decoder's; a language model that learns to mend it learns to make things up.
+    """
+    if example.task != TRANSCRIBE or not said:
+        return example
+    answer = str(example.metadata.get("text") or example.answer)
+    turns = [
+        (role, said if role == "assistant" and content == answer else content)
+        for role, content in example.messages
+    ]
+    return replace(example, messages=tuple(turns))
 
 
 def conversation(example: Example) -> list[Message]:

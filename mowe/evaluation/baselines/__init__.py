@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mowe.assistant import Assistant
 from mowe.errors import ConfigError
-from mowe.evaluation.asking import Question, answer_all
+from mowe.evaluation.asking import Question, answer_all, hear, kept_rows
 from mowe.evaluation.baselines.cepstra import cepstra_rows
 from mowe.evaluation.baselines.majority import majority_rows
 from mowe.evaluation.baselines.noise import like_noise
@@ -48,10 +48,23 @@ def _noise(bench: Bench) -> list[Row]:
     )
 
 
+def _transcribed(bench: Bench) -> list[Row]:
+    """Transcripts as `transcribe` gives them, without the language model."""
+    if bench.assistant.model.hints.transcriber is None:
+        return []
+    asked = [one for one in bench.questions if one.example.task == TRANSCRIBE]
+
+    def answer(one: Question) -> Row:
+        return {"answer": bench.assistant.transcribe(hear(one.example)).text}
+
+    return list(kept_rows(asked, bench.ledger, "transcribe", answer))
+
+
 BASELINES: Mapping[str, Callable[[Bench], list[Row]]] = {
     "majority": lambda bench: majority_rows(bench.questions, bench.train),
     "noise": _noise,
     "cepstra": lambda bench: cepstra_rows(bench.questions, bench.train),
+    "transcribe": _transcribed,
     "whisper-base": lambda bench: whisper_rows(BASE, bench.questions, bench.ledger),
     "whisper-tiny.en": lambda bench: whisper_rows(TINY_EN, bench.questions, bench.ledger),
 }
