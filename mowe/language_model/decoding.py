@@ -1,4 +1,4 @@
-"""A reply token by token, pulled by whoever reads it: no thread, and one cache made once."""
+"""A reply token by token, each computed when its reader asks for it: no thread is needed."""
 
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -11,24 +11,22 @@ from transformers.cache_utils import DynamicLayer
 
 from mowe.language_model.llama import LlamaStep, plain_layers
 
+_BLOCK = 256  # tokens of keys and values that memory is taken for at once
 _ROUNDS, _SHORTEST_LOOPED, _LONGEST_LOOP = 3, 12, 16  # rounds, tokens in all, tokens of a round
 
 
-class RoomyLayer(DynamicLayer):
-    """Keys and values of one layer in memory taken once, so that a token copies nothing old."""
+class BlockLayer(DynamicLayer):
+    """Keys and values of one layer in memory taken by blocks: a token copies nothing old."""
 
-    def __init__(self, room: int) -> None:
-        """Hold `room` tokens; memory is taken when the first ones come."""
+    def __init__(self) -> None:
+        """Hold nothing yet."""
         super().__init__()
-        self.room, self.length = room, 0
+        self.length = 0  # tokens held
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Take memory like that of `(batch, heads, tokens, head_dim)` for `room` tokens."""
+        """Take no memory yet, but for tensors like these, `(batch, heads, tokens, head_dim)`."""
         self.dtype, self.device = key_states.dtype, key_states.device
-        self.all_keys, self.all_values = (
-            one.new_empty(*one.shape[:2], self.room, one.shape[3])
-            for one in (key_states, value_states)
-        )
+        self.key_blocks, self.value_blocks = key_states[:, :, :0], value_states[:, :, :0]
         self.is_initialized = True
 
     def update(
@@ -37,12 +35,14 @@ class RoomyLayer(DynamicLayer):
         """Add tokens; views of all keys and values so far, `(batch, heads, tokens, head_dim)`."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        start, self.length = self.length, self.length + key_states.shape[2]
-        self.all_keys[:, :, start : self.length] = key_states
-        self.all_values[:, :, start : self.length] = value_states
-        self.keys, self.values = (
-            one[:, :, : self.length] for one in (self.all_keys, self.all_values)
-        )
+        start, end = self.length, self.length + key_states.shape[2]
+        if end > self.key_blocks.shape[2]:
+            self.key_blocks = _enlarged(self.key_blocks, end)
+            self.value_blocks = _enlarged(self.value_blocks, end)
+        self.key_blocks[:, :, start:end] = key_states
+        self.value_blocks[:, :, start:end] = value_states
+        self.keys, self.values = self.key_blocks[:, :, :end], self.value_blocks[:, :, :end]
+        self.length = end
         return self.keys, self.values
 
     def get_seq_length(self) -> int:
@@ -50,11 +50,19 @@ class RoomyLayer(DynamicLayer):
         return self.length
 
 
-def roomy_cache(config: Any, room: int) -> transformers.Cache:
-    """A cache for `room` tokens; layers that keep less than everything stay transformers' own."""
+def _enlarged(states: Tensor, tokens: int) -> Tensor:
+    """The same `(batch, heads, tokens, head_dim)` with whole blocks for `tokens` of them."""
+    room = -(-tokens // _BLOCK) * _BLOCK
+    larger = states.new_empty(*states.shape[:2], room, states.shape[3])
+    larger[:, :, : states.shape[2]] = states
+    return larger
+
+
+def block_cache(config: Any) -> transformers.Cache:
+    """A cache in blocks; layers that forget, or hold other states, stay transformers' own."""
     cache = transformers.DynamicCache(config=config)
     cache.layers = [
-        RoomyLayer(room) if type(layer) is DynamicLayer else layer for layer in cache.layers
+        BlockLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers
     ]
     return cache
 
@@ -80,9 +88,8 @@ def reply_ids(
     """
     if room < 1 or stop.is_set():
         return
-    cache = roomy_cache(model.config, embedded.shape[1] + room)
-    logits = _last_logits(model, cache, embedded)
-    step = _step(model, cache, embedded.shape[1])
+    cache = block_cache(model.config)
+    logits, step = _last_logits(model, cache, embedded), _step(model, cache)
     ids: list[int] = []
     while (token := pick(logits)) not in ends:
         yield token
@@ -92,17 +99,18 @@ def reply_ids(
         logits = step(token)
 
 
-def _step(model: Any, cache: Any, length: int) -> Callable[[int], Tensor]:
+def _step(model: Any, cache: transformers.Cache) -> Callable[[int], Tensor]:
     """The logits after one more token: a Llama's by its matrices, any other's by transformers."""
     layers = plain_layers(model)
     if layers is not None:
-        held = [(layer.all_keys[0], layer.all_values[0]) for layer in cache.layers]
-        return LlamaStep(model, layers, held, length)
+        return LlamaStep(model, layers, cache)
     embedding = model.get_input_embeddings()
     device = embedding.weight.device
-    return lambda token: _last_logits(
-        model, cache, embedding(torch.tensor([[token]], device=device))
-    )
+
+    def step(token: int) -> Tensor:
+        return _last_logits(model, cache, embedding(torch.tensor([[token]], device=device)))
+
+    return step
 
 
 def _last_logits(model: Any, cache: Any, embedded: Tensor) -> Tensor:

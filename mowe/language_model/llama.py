@@ -45,23 +45,16 @@ def plain_layers(model: Any) -> list[PlainLayer] | None:
 class LlamaStep:
     """Logits after one more token; equal to those of the model, up to rounding."""
 
-    def __init__(
-        self,
-        model: Any,
-        layers: Sequence[PlainLayer],
-        held: Sequence[tuple[Tensor, Tensor]],
-        length: int,
-    ) -> None:
-        """Go on behind a prompt.
+    def __init__(self, model: Any, layers: Sequence[PlainLayer], cache: transformers.Cache) -> None:
+        """Go on behind what the cache holds.
 
         Args:
             model: The Llama.
             layers: Its `plain_layers`.
-            held: Keys and values of each layer, `(key_heads, room, head_dim)`; written to.
-            length: Tokens that are in them already.
+            cache: Keys and values so far; each token adds its own.
         """
         config, decoder = model.config, model.model
-        self.layers, self.held, self.length = layers, held, length
+        self.layers, self.cache = layers, cache
         self.heads, self.head_dim = config.num_attention_heads, config.head_dim
         self.key_heads, self.epsilon = config.num_key_value_heads, config.rms_norm_eps
         self.embedding, self.norm = decoder.embed_tokens.weight, decoder.norm.weight
@@ -71,9 +64,9 @@ class LlamaStep:
         """Logits `(vocabulary,)` after `token`."""
         states = self.embedding[token : token + 1]  # (1, llm_dim)
         cos, sin = self._angles(states)
-        self.length += 1
-        for layer, held in zip(self.layers, self.held, strict=True):
-            states = states + self._attended(layer, held, states, cos, sin)
+        for layer, held in zip(self.layers, self.cache.layers, strict=True):
+            normed = self._normed(states, layer.attention_norm)
+            states = states + self._attended(layer, held, normed, cos, sin)
             normed = self._normed(states, layer.mlp_norm)
             gated = F.silu(F.linear(normed, layer.gate)).mul_(F.linear(normed, layer.up))
             states = states + F.linear(gated, layer.down)
@@ -81,29 +74,21 @@ class LlamaStep:
         return logits
 
     def _attended(
-        self,
-        layer: PlainLayer,
-        held: tuple[Tensor, Tensor],
-        states: Tensor,
-        cos: Tensor,
-        sin: Tensor,
+        self, layer: PlainLayer, held: Any, normed: Tensor, cos: Tensor, sin: Tensor
     ) -> Tensor:
-        normed = self._normed(states, layer.attention_norm)
         turned = torch.cat([F.linear(normed, layer.query), F.linear(normed, layer.key)], dim=1)
         turned = turned.view(-1, self.head_dim)  # (heads + key_heads, head_dim)
         turned = torch.addcmul(turned * cos, turned.roll(self.head_dim // 2, dims=1), sin)
-        keys, values = held
-        keys[:, self.length - 1] = turned[self.heads :]
-        values[:, self.length - 1] = F.linear(normed, layer.value).view(-1, self.head_dim)
-        # the queries that share a key head are that head's query positions
+        key = turned[self.heads :].view(1, self.key_heads, 1, self.head_dim)
+        value = F.linear(normed, layer.value).view(1, self.key_heads, 1, self.head_dim)
+        # the queries that share a key head are as if they were several positions of one head
         queries = turned[: self.heads].view(1, self.key_heads, -1, self.head_dim)
-        seen, weighed = keys[None, :, : self.length], values[None, :, : self.length]
-        mixed = F.scaled_dot_product_attention(queries, seen, weighed)
+        mixed = F.scaled_dot_product_attention(queries, *held.update(key, value))
         return F.linear(mixed.reshape(1, -1), layer.output)
 
     def _angles(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Cosine and signed sine of the position, `(1, head_dim)`, for swapped halves."""
-        position = torch.tensor([[self.length]], device=states.device)
+        position = torch.tensor([[self.cache.get_seq_length()]], device=states.device)
         cos, sin = (one[0] for one in self.rotary(states, position))
         half = self.head_dim // 2
         return cos, torch.cat([-sin[:, :half], sin[:, half:]], dim=1)
