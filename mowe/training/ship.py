@@ -1,4 +1,4 @@
-"""`python -m mowe.training.ship RUN/final --out FOLDER`: a checkpoint in half precision."""
+"""`python -m mowe.training.ship RUN/final --out FOLDER`: a checkpoint in half precision, single numbers apart."""
 
 import argparse
 import sys
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     half = {
-        name: tensor.to(torch.float16) if tensor.is_floating_point() else tensor
+        name: tensor.to(torch.float16) if tensor.is_floating_point() and tensor.ndim else tensor
         for name, tensor in state.items()
     }
     given.out.mkdir(parents=True, exist_ok=True)
