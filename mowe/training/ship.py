@@ -1,4 +1,7 @@
-"""`python -m mowe.training.ship RUN/final --out FOLDER`: a checkpoint in half precision, single numbers apart."""
+"""`python -m mowe.training.ship RUN/final --out FOLDER`: a checkpoint in half precision.
+
+Single numbers stay as they are.
+"""
 
 import argparse
 import sys
