@@ -65,16 +65,16 @@ def test_the_app_builds_without_example_clips(tmp_path):
     assert isinstance(ui.build_app(FakeAssistant(), tmp_path), gr.Blocks)
 
 
-def test_only_the_documented_endpoint_is_public(tmp_path):
+def test_only_the_documented_endpoints_are_public(tmp_path):
     app = ui.build_app(FakeAssistant(), write_examples(tmp_path))
-    assert list(app.get_api_info()["named_endpoints"]) == ["/ask"]
+    assert list(app.get_api_info()["named_endpoints"]) == ["/ask", "/transcribe"]
 
 
 def test_every_event_of_the_model_waits_in_one_queue(tmp_path):
     app = ui.build_app(FakeAssistant(), tmp_path)
     queued = [fn for fn in app.fns.values() if fn.concurrency_id == "model"]
     assert len(queued) == (
-        3  # ask, regenerate, and the API
+        4  # ask, regenerate, and the API: ask, transcribe
         + 1  # Health: compare
         + 2  # Drivers: attribute, make an input up
         + 2  # Routing: show, compare answers
