@@ -6,13 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from mowe.assistant import SHIPPED, Assistant, load_assistant
 from mowe.audio import load_audio
 from mowe.evaluation.scores import same_words, word_error_rate
+from mowe.language_model import AUDIO_MARK, Message
+from mowe.model import make_batch
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "assets" / "examples"
+FIXTURES = ROOT / "tests" / "fixtures"
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +39,28 @@ def test_four_in_five_of_the_shipped_examples_are_answered_right(mini):
         if not good:
             wrong.append((example["file"], example["question"], answer))
     assert len(wrong) <= len(examples) / 5, wrong
+
+
+@pytest.mark.parametrize("name", ["speech_rms_one", "sound_dog_one", "music_guitar_one"])
+def test_a_reply_is_the_one_that_transformers_decodes(mini, name):
+    language_model, recording = mini.model.language_model, load_audio(FIXTURES / f"{name}.ogg")
+    rates = mini.model.sample_rates
+    batch = make_batch([{rate: torch.from_numpy(recording.at(rate)) for rate in rates}])
+    question = Message("user", f"{AUDIO_MARK}Describe all that is heard, in a long sentence.")
+    with torch.inference_mode():
+        audio = mini.model.listen(batch).audio_tokens()[0]
+        prompt = language_model.prompt([question], [len(audio)], reply=True)
+        embedded = language_model.embed(prompt.ids[None], audio)
+        (ids,) = language_model.model.generate(
+            inputs_embeds=embedded,
+            attention_mask=torch.ones(embedded.shape[:2]),
+            max_new_tokens=24,
+            do_sample=False,
+        )
+    expected = language_model.tokenizer.decode(ids, skip_special_tokens=True)
+    pieces = list(language_model.stream(prompt, audio, max_new_tokens=24))
+    assert "".join(pieces) == expected
+    assert len(pieces) > 3
 
 
 def test_every_shipped_file_stays_below_16_mb_and_all_below_30():
