@@ -21,6 +21,7 @@ from mowe.assistant import (
 from mowe.assistant.prompts import Window, asked_prompts
 from mowe.audio import Recording, load_audio
 from mowe.errors import QuestionError
+from mowe.hints import Transcript
 from mowe.routing import RoutingControl
 from mowe.training.corpus.wording import TRANSCRIBE
 
@@ -168,7 +169,8 @@ def test_the_answer_is_plain_json_with_its_timings(assistant):
 def test_how_windows_are_used_depends_on_their_size_alone(question, room, expected):
     routing = WindowRouting(0, 0.0, 30.0, {}, {}, (), entropy=0.0, margin=0.0)
     window = Window(0, 0.0, 30.0, False, torch.zeros(4, 8), routing, np.zeros(2))
-    prompts, mode = asked_prompts([Turn("user", question, (sound(2),))], [window, window], room)
+    asked, said = [Turn("user", question, (sound(2),))], [Transcript()]
+    prompts, mode = asked_prompts(asked, [window, window], said, room)
     assert mode == expected
     assert [one.heading for one in prompts] == ([""] if mode == TOGETHER else ["[0:00–0:30] "] * 2)
 
