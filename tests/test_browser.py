@@ -14,6 +14,7 @@ from mowe.assistant import Sampling, Turn
 from mowe.audio import load_audio
 from mowe.records import RecordsFile, Source
 
+FIXTURES = Path(__file__).parent / "fixtures"
 # notes every state of the first reply that was on the page
 WATCH_CHAT = """() => {
   window.streamed = new Set();
@@ -121,6 +122,23 @@ def test_two_recordings_from_the_microphone_in_one_conversation(visit, assistant
     assert level > 0.01
     assert page.locator("#chat .minimal-audio-player").count() == 2
     assert page.faults == []
+
+
+def test_planar_files_of_eight_channels_are_answered_and_so_is_the_next_visitor(
+    visit, assistant, tmp_path
+):
+    page = visit()
+    for number, name in enumerate(("aac8.m4a", "opus8.mp4", "vorbis8.mka"), start=1):
+        upload(page, FIXTURES / name)
+        ask(page, f"What is {name}?")
+        count, seconds, _ = heard(replies(page)[-1])
+        assert count == number
+        assert seconds == pytest.approx(3.0, abs=0.1)
+    second = visit()
+    upload(second, write_tone(tmp_path / "tone.wav", 2.0))
+    ask(second, "And mine?")
+    assert heard(replies(second)[0])[:2] == (1, 2.0)
+    assert page.faults == second.faults == []
 
 
 def test_two_visitors_at_once_never_see_each_other(visit, assistant, tmp_path):

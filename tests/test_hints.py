@@ -146,17 +146,22 @@ def test_where_nobody_speaks_the_decoder_is_not_even_asked():
     assert (said.text, said.language, decoder.windows) == ("", "", 0)
 
 
-def test_text_for_what_is_probably_silence_is_taken_back():
-    likely, unlikely = (
-        Written((), -0.3, 0.1, "English", 1.0),
-        Written((), -2.0, 0.1, "English", 1.0),
-    )
-    silent = Written((), -1.2, 0.9, "English", 1.0)
-    assert is_spoken(likely, speech=2.0)
-    assert is_spoken(likely, speech=0.2)
-    assert not is_spoken(unlikely, speech=2.0)
-    assert not is_spoken(silent, speech=2.0)
-    assert not is_spoken(likely._replace(silence=0.5), speech=0.2)  # of little speech more is asked
+def test_text_for_what_is_probably_no_speech_is_taken_back():
+    fine = Written((), -0.3, 0.1, "English", 1.0)
+    unlikely, silent = fine._replace(log_probability=-1.2), fine._replace(silence=0.5)
+    assert is_spoken(fine, speech=0.2, peak=0.8)
+    assert not is_spoken(fine, speech=2.0, peak=0.7)  # nobody speaks at all
+    assert not is_spoken(silent, speech=2.0, peak=0.9)  # the more doubtful, the more is asked
+    assert is_spoken(silent, speech=0.2, peak=0.99)
+    assert not is_spoken(unlikely, speech=0.9, peak=0.99)
+    assert is_spoken(unlikely, speech=1.1, peak=0.99)
+    assert not is_spoken(fine._replace(log_probability=-1.8), speech=9.0, peak=1.0)
+
+
+def test_the_peak_of_speech_is_a_mean_of_its_five_likeliest_windows():
+    activity = Activity(torch.tensor([0.1, 0.9, 1.0, 0.8, 0.1, 0.7, 0.6]))
+    assert activity.peak(0.0, 1.0) == pytest.approx(0.8)
+    assert activity.peak(0.0, 2 * WINDOW_SECONDS) == pytest.approx(0.5)
 
 
 def test_a_short_clip_is_english_unless_its_language_is_certain():

@@ -28,10 +28,11 @@ _AROUND = 4  # windows of activity on each side that a pause is judged by
 _LEAD = 0.5  # s before speech from which it is heard
 _SURE_SECONDS = 15.0  # s; the language of less sound is believed only where it is certain
 _SURE, _SURE_LONG = 0.7, 0.5  # probability from which it is, else it is English
-# Found on training clips: 150 sounds and 300 spoken clips (decision 0023).
-_LEAST_SPEECH, _LITTLE_SPEECH = 0.1, 0.5  # s of speech; none, and little
-_SILENCE, _DOUBT = 0.6, 0.4  # probability of nobody speaking; with little speech
-_UNLIKELY, _LIKELY = -1.7, -0.9  # nats a token; below the first it is hardly ever what was said
+# Found on 330 sounds and 140 spoken clips of the training split (decision 0023).
+_LEAST_SPEECH, _LITTLE_SPEECH = 0.1, 1.0  # s of speech; none, and little
+_DOUBTFUL, _CERTAIN = 0.75, 0.97  # peak probability of speech; none, and some for certain
+_POSSIBLE, _LIKELY, _VERY_LIKELY = -1.7, -1.0, -0.8  # nats a token
+_SILENT, _HARDLY_SILENT = 0.6, 0.3  # the decoder's own probability that nobody speaks
 _RANDOM_HEADS = 4
 
 # frames `(1, frames, dim)` of what lies between two times (s), with the silence that they need
@@ -171,12 +172,12 @@ class Transcriber(nn.Module):
         translate: bool,
     ) -> Generator[Transcript, None, _Window]:
         """Write down one window; its text is shown as it grows, unless it may be invented."""
-        window, speech = _Window((), ""), spans.speech(*span)
+        window, speech, peak = _Window((), ""), spans.speech(*span), spans.peak(*span)
         sure = _SURE if span[1] - span[0] < _SURE_SECONDS else _SURE_LONG
         for written in self.search.write(
             encode(*span), language=sofar.language, sure=sure, translate=translate
         ):
-            spoken = is_spoken(written, speech)
+            spoken = is_spoken(written, speech, peak)
             segments = self._segments(written.tokens, *span) if spoken else ()
             window = _Window(segments, written.language)
             yield _longer(sofar, window, span[0])
@@ -213,6 +214,11 @@ class Activity:
         """How much of what lies between two times (s) is speech, s."""
         return float((self._between(start, end) >= SPEECH).sum()) * WINDOW_SECONDS
 
+    def peak(self, start: float, end: float) -> float:
+        """Mean probability of speech in the five likeliest windows between two times (s)."""
+        likely = self._between(start, end)
+        return float(likely.topk(min(5, len(likely))).values.mean()) if len(likely) else 0.0
+
     def next_speech(self, start: float) -> float | None:
         """Where to go on listening from a time (s), a little before speech; None at the end."""
         spoken = (self._between(start, self.seconds) >= SPEECH).nonzero()
@@ -233,17 +239,22 @@ class Activity:
         return self.probabilities[round(start / WINDOW_SECONDS) : round(end / WINDOW_SECONDS)]
 
 
-def is_spoken(written: Written, speech: float) -> bool:
+def is_spoken(written: Written, speech: float, peak: float) -> bool:
     """Whether what was written of a window was said in it, rather than made up for it.
 
     Args:
         written: What the decoder wrote.
         speech: How much of the window is speech, s.
+        peak: Probability of speech where it is likeliest; see `Activity.peak`.
     """
-    if speech < _LITTLE_SPEECH:  # a shout, a cough, a bird
-        return written.log_probability >= _LIKELY and written.silence <= _DOUBT
-    unlikely = written.log_probability < _UNLIKELY
-    return not unlikely and (written.silence <= _SILENCE or written.log_probability >= _LIKELY)
+    if peak < _DOUBTFUL:  # a bird, a cough, a tuba
+        return False
+    likely, silence = written.log_probability, written.silence
+    if peak < _CERTAIN:
+        return likely >= _VERY_LIKELY and silence <= _HARDLY_SILENT
+    if speech < _LITTLE_SPEECH:
+        return likely >= _LIKELY and silence <= _SILENT
+    return likely >= _POSSIBLE
 
 
 def _longer(sofar: Transcript, window: _Window, heard: float) -> Transcript:
