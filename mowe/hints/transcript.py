@@ -22,6 +22,7 @@ from mowe.hints.vocabulary import Vocabulary, byte_vocabulary, load_vocabulary
 
 LONGEST = 30.0  # s that an encoder hears at a time; the positions of every published Whisper
 _EDGE = 0.2  # s; a segment that ends closer than this to a cut window may have been cut
+_MISSED = 1.0  # s of speech behind the last segment from which it is heard once more
 _LEAST_STEP = 1.0  # s; a window that gets less far is cut elsewhere
 _PAUSE_WITHIN = 10.0  # s at the end of a window in which a pause is looked for
 _AROUND = 4  # windows of activity on each side that a pause is judged by
@@ -158,6 +159,10 @@ class Transcriber(nn.Module):
                 else:  # one long segment: cut where it hurts least, and hear it once more
                     end = spans.pause(max(start + _LEAST_STEP, end - _PAUSE_WITHIN), end)
                     window = yield from self._window(encode, spans, sofar, (start, end), translate)
+            elif window.segments:  # it may have stopped before the speech does
+                last = window.segments[-1].end
+                if last > start + _LEAST_STEP and spans.speech(last, end) > _MISSED:
+                    end = last
             sofar = _longer(sofar, window, end)
             yield sofar
             start = spans.next_speech(end)
