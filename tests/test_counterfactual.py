@@ -62,8 +62,7 @@ def spelling(tiny_model):
 def asked(assistant, recording, control=None):
     """The prompt that `ask` uses and its audio, made by hand."""
     model = assistant.model
-    heard = assistant._hear(recording, control)
-    audio = heard.audio_tokens()[0]
+    audio = assistant.listener.window(recording, 0.0, recording.seconds, control).tokens
     chat = [Message("user", "\ue000" + QUESTION)]
     return model.language_model.prompt(chat, [len(audio)], reply=True), audio
 
