@@ -367,7 +367,8 @@ def test_the_real_components_are_cached_whole_and_licensed(components):
     ("name", "millions"),
     [
         ("whisper-base", 20.6),
-        ("whisper-base-language", 25.3),
+        ("whisper-base-decoder", 52.0),
+        ("silero-vad", 0.31),
         ("whisper-tiny-en", 8.2),
         ("ge2e", 1.42),
         ("aisfx", 4.69),
