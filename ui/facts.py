@@ -91,7 +91,9 @@ def answer_facts(answer: Answer, sampling: Sampling, routing: str) -> dict[str, 
     lines = [[f"Heard: {one['name']}", one["sentence"]] for one in answer.audio]
     lines += [
         [f"Said: {one['name']}", said(transcript)]
-        for one, transcript in zip(answer.audio, answer.transcripts, strict=False)
+        for one, transcript in zip(
+            answer.audio[: len(answer.transcripts)], answer.transcripts, strict=True
+        )
     ]
     lines.append(["Windows", _windows(answer)])
     lines += [["Router certainty", _certainty(answer)]] if answer.windows else []
