@@ -94,7 +94,7 @@ class Namer(nn.Module):
                 pooling, Snyder et al. 2018) instead of from audio tokens that are attended to;
                 with `SOUNDS` among them, sounds are named a second time, see `name_again`.
             decoded: A decoder tells the labels of `LANGUAGE`; the classifier only whether there is
-                one (decision 0019).
+                one (decision 0023).
         """
         super().__init__()
         self.events = tuple(events)

@@ -4,7 +4,6 @@ from mowe.assistant.answer import Answer, Sampling, Turn, WindowRouting
 from mowe.assistant.assistant import (
     DEFAULT_CHECKPOINT,
     SHIPPED,
-    TRANSCRIBE,
     Assistant,
     load_assistant,
 )
@@ -16,7 +15,6 @@ __all__ = [
     "SHIPPED",
     "SILENT",
     "TOGETHER",
-    "TRANSCRIBE",
     "Answer",
     "Assistant",
     "Sampling",

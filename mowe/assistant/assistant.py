@@ -36,7 +36,6 @@ from mowe.routing import RoutingControl
 
 DEFAULT_CHECKPOINT = "mini"
 SHIPPED = {"mini": Path(__file__).parents[2] / "assets" / "mowe-mini"}
-TRANSCRIBE = "Transcribe the speech."
 MAX_AUDIO_TOKENS = 800  # in one prompt; about four minutes
 
 
