@@ -45,10 +45,9 @@ test-slow: $(DEV) $(WEIGHTS)  ## the same and the slow ones
 	$(RUN) -m pytest --run-slow $(PYTEST_ARGS)
 
 check: $(DEV)  ## lint, format check, types
-	@rm -f ui/*.pyi  # Gradio writes these, and mypy would believe them when they are stale
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(RUN) -m mypy
+	@scripts/types.sh $(RUN)
 
 format: $(DEV)  ## apply the formatter and the safe fixes
 	$(RUN) -m ruff check --fix .
@@ -58,10 +57,10 @@ format: $(DEV)  ## apply the formatter and the safe fixes
 SIZE ?= full
 SUFFIX := $(if $(filter small,$(SIZE)),-small)
 
-CORPUS ?= corpus$(SUFFIX)
+CORPUS ?= built/corpus$(SUFFIX)
 CORPUS_ARGS ?=
 corpus: $(RUNTIME)  ## build training data: make corpus SIZE=small CORPUS_ARGS="--esc10 FOLDER"
-	$(RUN) -m mowe.training.corpus build --out $(CORPUS) --size $(SIZE) --jobs 2 $(CORPUS_ARGS)
+	$(RUN) -m corpus build --out $(CORPUS) --size $(SIZE) --jobs 2 $(CORPUS_ARGS)
 
 CONFIG ?= mowe/training/recipes/mini$(SUFFIX).json
 train: $(RUNTIME) $(WEIGHTS)  ## train: make train SIZE=small, or CONFIG=path/to/run.json
@@ -69,7 +68,7 @@ train: $(RUNTIME) $(WEIGHTS)  ## train: make train SIZE=small, or CONFIG=path/to
 
 BUNDLE_ARGS ?=
 bundle: $(RUNTIME) $(WEIGHTS)  ## corpus, weights and project in small files, to train on another machine
-	$(RUN) -m mowe.training.bundle --corpus $(CORPUS) --recipe $(CONFIG) --out bundle $(BUNDLE_ARGS)
+	$(RUN) -m mowe.training.bundle --corpus $(CORPUS) --recipe $(CONFIG) --out built/bundle $(BUNDLE_ARGS)
 
 # with SIZE=small a look at the table, of too few questions to compare anything by
 EVAL_ARGS ?= --suite mini --manifest $(CORPUS)/manifest.jsonl --baselines all $(if $(SUFFIX),--limit 3) \

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-import ui  # first: a Space that lends GPUs prepares itself before torch is used
+from mowe import ui  # first: a Space that lends GPUs prepares itself before torch is used
 from mowe.assistant import DEFAULT_CHECKPOINT, load_assistant
 
 

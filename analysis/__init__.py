@@ -1,8 +1,8 @@
 """Tables in, numbers and Plotly figures out; knows nothing of pages."""
 
-from analysis import figures
-from analysis.records import Records, read_records
-from analysis.specialization import (
+from mowe.analysis import figures
+from mowe.analysis.records import Records, read_records
+from mowe.analysis.specialization import (
     Specialization,
     effective_encoders,
     router_agreement,

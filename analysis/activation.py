@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from analysis.records import Records
-from analysis.router_path import RouterPath
+from mowe.analysis.records import Records
+from mowe.analysis.router_path import RouterPath
 from mowe.audio import Recording
 from mowe.errors import ConfigError, RecordsError
 from mowe.model import MoWEModel

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from analysis.router_path import RouterPath
+from mowe.analysis.router_path import RouterPath
 from mowe.audio import Recording
 from mowe.encoders.mel import MelSettings, band_hertz, mel_filters
 from mowe.errors import AudioError

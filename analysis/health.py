@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.perturbation import Compared
-from analysis.records import CHOICE, Records
-from analysis.specialization import effective_encoders
-from analysis.training_log import LoggedRun
+from mowe.analysis.perturbation import Compared
+from mowe.analysis.records import CHOICE, Records
+from mowe.analysis.specialization import effective_encoders
+from mowe.analysis.training_log import LoggedRun
 from mowe.errors import ConfigError
 from mowe.model import MoWEModel, count_parameters
 

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from analysis.map_folder import CLIPS, RECORDS, MapFolder, write_coordinates
+from mowe.analysis.map_folder import CLIPS, RECORDS, MapFolder, write_coordinates
 from mowe.assistant import DEFAULT_CHECKPOINT, Assistant, load_assistant
 from mowe.audio import load_audio
+from mowe.audio.writing import write_opus
+from mowe.data.manifest import Example, read_manifest
+from mowe.data.records import RecordsFile, Source, content_sha256, parts_folder
 from mowe.errors import ConfigError
-from mowe.records import RecordsFile, Source, content_sha256, parts_folder
-from mowe.training.corpus.sound import convert, read_sound, write_opus
-from mowe.training.manifest import Example, read_manifest
 
 CLIP_RATE = 16_000  # Hz, of a shipped clip
 CLIP_BITS = 13_000  # a second
@@ -174,6 +174,5 @@ def _placed(example: Example, shipped: bool, out: Path) -> tuple[Path, Source]:
     if not shipped:
         return source.path, replace(source, path=name.with_suffix(source.path.suffix))
     inside = Path(CLIPS) / name.with_suffix(".opus")
-    samples = convert(read_sound(source.path), CLIP_RATE)
-    write_opus(out / inside, samples, CLIP_RATE, CLIP_BITS)
+    write_opus(out / inside, load_audio(source.path).at(CLIP_RATE), CLIP_RATE, CLIP_BITS)
     return out / inside, replace(source, path=inside)

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow
 from pyarrow import parquet
 
-from analysis.projection import Projection, umap
-from analysis.records import Records, read_records
+from mowe.analysis.projection import Projection, umap
+from mowe.analysis.records import Records, read_records
+from mowe.data.records import content_sha256
 from mowe.errors import RecordsError
-from mowe.records import content_sha256
 
 RECORDS, COORDINATES, CLIPS = "records.parquet", "coordinates.parquet", "clips"
 VIEWS = (("base", 2), ("base", 3), ("fused", 2))  # embeddings and dimensions that lie ready

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from scipy.special import rel_entr
 
-from analysis.records import NONE
+from mowe.analysis.records import NONE
 from mowe.assistant import Answer, Assistant, Sampling, WindowRouting
 from mowe.audio import Recording
 from mowe.audio.recording import hash_samples
 from mowe.audio.signals import resample
+from mowe.data.augment import add_noise, reverberate, within_range
 from mowe.errors import ConfigError
-from mowe.training.augment import add_noise, reverberate, within_range
 
 UNCHANGED = "unchanged"
 CLIP_SECONDS = 30.0  # compared at most, from the start

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mowe.data.records import LABELS, read_table
 from mowe.errors import RecordsError
-from mowe.records import LABELS, read_table
 
 CHOICE = "choice"  # the encoder with the largest probability of the router that decides
 NONE = "none"

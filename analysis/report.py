@@ -8,9 +8,9 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from analysis import figures
-from analysis.records import Records
-from analysis.specialization import effective_encoders, router_agreement, specialization, usage
+from mowe.analysis import figures
+from mowe.analysis.records import Records
+from mowe.analysis.specialization import effective_encoders, router_agreement, specialization, usage
 from mowe.errors import RecordsError
 
 LABELS = ("task", "dataset", "language", "speaker")

@@ -9,7 +9,7 @@ from mowe.encoders.mel import MelSettings
 from mowe.encoders.whisper import WhisperEncoder
 from mowe.errors import ConfigError
 from mowe.model import MoWEModel
-from mowe.routing import pool_frames
+from mowe.model.routing import pool_frames
 
 FRAMES_AT_ONCE = 3200  # mel frames in one batch; backward passes through more fill the memory
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.records import CHOICE, Records
-from mowe.records import LABELS
-from mowe.training.manifest import AUDIO_TAG
+from mowe.analysis.records import CHOICE, Records
+from mowe.data.manifest import AUDIO_TAG
+from mowe.data.records import LABELS
 
 SEARCHED = ("path", "label", "task", "dataset", "speaker", "language", "expected", "answer")
 _QUESTION = "What do you hear?"  # where a record has none

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import cohen_kappa_score
 
-from analysis.records import CHOICE, Records
+from mowe.analysis.records import CHOICE, Records
 from mowe.statistics import effective_number, mutual_information
 
 MIN_UNITS = 2  # speakers or recordings below which an interval means nothing

@@ -20,16 +20,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-import ui
-from analysis import Records, figures
-from analysis.projection import Projection, pca, place, umap
 from benchmarks.machine import describe
+from mowe import ui
+from mowe.analysis import Records, figures
+from mowe.analysis.projection import Projection, pca, place, umap
 from mowe.assistant import load_assistant
 from mowe.assistant.routed import route_windows
 from mowe.audio import Recording, load_audio
+from mowe.data.records import LABELS
 from mowe.model import make_batch
-from mowe.records import LABELS
-from ui.embedding_map import drawn
+from mowe.ui.embedding_map import drawn
 
 RESULTS = Path(__file__).parent / "results"
 SECONDS = 5.0  # of a recording
@@ -146,7 +146,7 @@ def measure_page(sizes: tuple[int, ...]) -> list[dict[str, float]]:
     import gradio
     from playwright.sync_api import sync_playwright
 
-    from ui.embedding_map import EmbeddingMap
+    from mowe.ui.embedding_map import EmbeddingMap
 
     found = []
     for size in sizes:

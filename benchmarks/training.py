@@ -37,11 +37,11 @@ SETTINGS |= {"log_every": 1, "dev_every": 0, "save_minutes": 1000.0}
 
 # What is timed: a name in the table, a module, and a method of a class in it.
 DOORS = (
-    ("data", "mowe.training.features", "FeatureStore._audio"),
-    ("data", "mowe.training.features", "FeatureStore._one"),
-    ("encoders", "mowe.training.features", "FeatureStore._compute"),
+    ("data", "mowe.data.features", "FeatureStore._audio"),
+    ("data", "mowe.data.features", "FeatureStore._one"),
+    ("encoders", "mowe.data.features", "FeatureStore._compute"),
     ("fusion and adapter", "mowe.model", "MoWEModel.adapt"),
-    ("language model", "mowe.language_model", "LanguageModel.loss"),
+    ("language model", "mowe.model.language_model", "LanguageModel.loss"),
     ("backward", "accelerate", "Accelerator.backward"),
 )
 NAMES = tuple(dict.fromkeys(name for name, _, _ in DOORS))
@@ -99,8 +99,8 @@ def make_sound(number: int) -> np.ndarray:
 
 def build(folder: Path, clips: int) -> float:
     """Build a corpus of `clips` made-up sounds as `make corpus` would; seconds taken."""
-    from mowe.training.corpus import Settings, build_corpus
-    from mowe.training.corpus.clips import SOUND_RATE, Clip, Source
+    from corpus import Settings, build_corpus
+    from corpus.clips import SOUND_RATE, Clip, Source
 
     def clip(number: int) -> Clip:
         name, words = f"made-{number:04d}", np.random.default_rng(number).choice(WORDS, 9)

@@ -16,9 +16,9 @@ sys.path.insert(0, str(ROOT))
 
 from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
 
-import ui  # noqa: E402
+from mowe import ui  # noqa: E402
 from mowe.assistant import DEFAULT_CHECKPOINT, load_assistant  # noqa: E402
-from ui.examples import FOLDER, read_examples  # noqa: E402
+from mowe.ui.examples import FOLDER, read_examples  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 RECORDS = ROOT / "assets" / "map" / "records.parquet"

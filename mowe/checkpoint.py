@@ -6,6 +6,7 @@ components are named by source and fingerprint, and a changed component is refus
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,11 +18,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mowe import weights
-from mowe.adapter import LANGUAGE, Languages
 from mowe.config import MoWEConfig, from_dict, to_dict
 from mowe.errors import CheckpointError, ConfigError, WeightsError
 from mowe.hints import Hints, build_hints
+from mowe.hints.naming import LANGUAGE, NamingAdapter
 from mowe.model import MoWEModel
+from mowe.model.language_model import LanguageModel
 from mowe.presets import preset
 
 COMPONENTS_FILE = "components.json"
@@ -53,7 +55,8 @@ class MoWE(
         """See `MoWEModel`; not called `config`, which the hub mixin would rebuild by itself."""
         random_dim = mixture.base_encoder.architecture.get("d_model", 0)
         hints = build_hints(mixture.hints, folders or {}, random_dim)
-        super().__init__(mixture, folders, _languages(mixture, hints))
+        naming = mixture.adapter.kind == "naming"
+        super().__init__(mixture, folders, partial(_naming, mixture, hints) if naming else None)
         if hints.transcriber and hints.transcriber.dim != self.base_encoder.dim:
             raise WeightsError(
                 f"the decoder of {mixture.hints.transcript} hears frames of width "
@@ -148,11 +151,14 @@ def write_checkpoint(folder: Path, config: MoWEConfig, state: Mapping[str, Tenso
     _write_json(folder / "config.json", to_dict(config))
 
 
-def _languages(mixture: MoWEConfig, hints: Hints) -> Languages | None:
-    """What tells the adapter which language is spoken, where it is decoded."""
-    if not mixture.adapter.decoded or hints.transcriber is None:
-        return None
-    return hints.transcriber.telling(mixture.adapter.names[LANGUAGE])
+def _naming(
+    mixture: MoWEConfig, hints: Hints, fused_dim: int, language_model: LanguageModel
+) -> NamingAdapter:
+    """The adapter that names what is heard; the decoder of transcripts tells it the language."""
+    adapter, tell = mixture.adapter, None
+    if adapter.decoded and hints.transcriber is not None:
+        tell = hints.transcriber.telling(adapter.names[LANGUAGE])
+    return NamingAdapter(fused_dim, language_model.dim, adapter, language_model.words, tell)
 
 
 def place(model: MoWE, device: str, dtype: torch.dtype) -> None:
@@ -168,7 +174,6 @@ def place(model: MoWE, device: str, dtype: torch.dtype) -> None:
     for name, parameter in model.language_model.named_parameters():
         wanted = torch.float32 if ".lora_" in name else dtype
         parameter.data = parameter.data.to(wanted)
-    model.attach_words()
     model.eval()
 
 
@@ -230,7 +235,6 @@ def load_trained(model: MoWEModel, state: Mapping[str, Tensor]) -> None:
                 f"{tuple(tensor.shape)} in preset {model.config.preset!r}"
             )
         tensor.copy_(state[name])
-    model.attach_words()
 
 
 def check_components(folder: Path, config: MoWEConfig) -> None:

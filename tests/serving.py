@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-import ui
+from mowe import ui
 
 MAX_UPLOAD_BYTES = 2_000_000
 EXAMPLES = (

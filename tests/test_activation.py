@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_analysis import records
 
-from analysis.activation import (
+from mowe.analysis.activation import (
     RANGE,
     RealSounds,
     Regularisation,
@@ -16,8 +16,8 @@ from analysis.activation import (
     sounding,
     top_clips,
 )
-from analysis.figures import drivers as drawn
-from analysis.router_path import RouterPath
+from mowe.analysis.figures import drivers as drawn
+from mowe.analysis.router_path import RouterPath
 from mowe.audio import load_audio
 from mowe.errors import ConfigError, RecordsError
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis import (
+from mowe.analysis import (
     Records,
     effective_encoders,
     figures,
@@ -15,10 +15,10 @@ from analysis import (
     specialization,
     usage,
 )
-from analysis.__main__ import main
-from analysis.report import report
+from mowe.analysis.__main__ import main
+from mowe.analysis.report import report
+from mowe.data.records import LABELS
 from mowe.errors import RecordsError
-from mowe.records import LABELS
 
 POOL = ("a", "b")
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from corpus.wording import TRANSCRIBE
 from mowe.assistant import (
     APART,
     SILENT,
@@ -22,8 +23,7 @@ from mowe.assistant.prompts import Window, asked_prompts
 from mowe.audio import Recording, load_audio
 from mowe.errors import QuestionError
 from mowe.hints import Transcript
-from mowe.routing import RoutingControl
-from mowe.training.corpus.wording import TRANSCRIBE
+from mowe.model.routing import RoutingControl
 
 SHORT = Sampling(max_new_tokens=4)
 LONG = Sampling(max_new_tokens=900, temperature=1.5)  # a random model loops where it is greedy

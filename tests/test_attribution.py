@@ -11,7 +11,7 @@ import pytest
 import torch
 from serving import write_tone
 
-from analysis.attribution import (
+from mowe.analysis.attribution import (
     LEVELS,
     Deletion,
     attribute,
@@ -24,8 +24,8 @@ from analysis.attribution import (
     strongest_cells,
     support_share,
 )
-from analysis.figures import drivers as drawn
-from analysis.router_path import RouterPath
+from mowe.analysis.figures import drivers as drawn
+from mowe.analysis.router_path import RouterPath
 from mowe.audio import load_audio
 from mowe.checkpoint import MoWE
 from mowe.encoders.base import AudioEncoder

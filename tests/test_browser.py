@@ -13,7 +13,7 @@ from serving import serve, write_examples, write_tone
 
 from mowe.assistant import Sampling, Turn
 from mowe.audio import load_audio
-from mowe.records import RecordsFile, Source
+from mowe.data.records import RecordsFile, Source
 
 FIXTURES = Path(__file__).parent / "fixtures"
 # notes every state of the first reply that was on the page

@@ -12,8 +12,8 @@ from serving import serve, write_examples, write_tone
 
 from mowe.assistant import load_assistant
 from mowe.audio import load_audio
-from mowe.records import RecordsFile, Source
-from ui.drivers_events import DriversEvents, listen
+from mowe.data.records import RecordsFile, Source
+from mowe.ui.drivers_events import DriversEvents, listen
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ from browsing import DESKTOP, PATIENCE, PHONE, open_tab, visits
 from playwright.sync_api import Page, expect
 from serving import serve, write_examples, write_tone
 
-from analysis.perturbation import CHANGES
+from mowe.analysis.perturbation import CHANGES
 from mowe.audio import load_audio
-from mowe.records import RecordsFile, Source
-from ui.health_events import HealthEvents
+from mowe.data.records import RecordsFile, Source
+from mowe.ui.health_events import HealthEvents
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from browsing import DESKTOP, PATIENCE, PHONE, open_tab, visits
 from playwright.sync_api import Page, expect
 from serving import serve, write_examples, write_tone
 
-from analysis.map_folder import read_map
+from mowe.analysis.map_folder import read_map
 from mowe.audio import load_audio
-from mowe.records import RecordsFile, Source
+from mowe.data.records import RecordsFile, Source
 
 MAP = Path(__file__).parents[1] / "assets" / "map"
 SOUND = "#map-sound audio[src]"  # the player keeps it in a shadow tree

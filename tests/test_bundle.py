@@ -18,12 +18,12 @@ from accelerate.commands.config.config_args import ClusterConfig
 
 from mowe.audio import load_audio
 from mowe.checkpoint import MoWE
+from mowe.data.augment import band_limit
+from mowe.data.manifest import read_manifest
 from mowe.errors import ConfigError
 from mowe.training import bundle
-from mowe.training.augment import band_limit
 from mowe.training.bundle import ROOT, ChunkWriter, main, make_bundle
 from mowe.training.config import read_training_config
-from mowe.training.manifest import read_manifest
 from mowe.training.run import read_mixture
 
 in_a_checkout = pytest.mark.skipif(

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from mowe.checkpoint import COMPONENTS_FILE, MoWE, read_config
 from mowe.config import AdapterConfig
 from mowe.errors import CheckpointError
-from mowe.language_model import AUDIO_MARK, Message
 from mowe.model import make_batch
+from mowe.model.language_model import AUDIO_MARK, Message
 from mowe.presets import TINY_RANDOM
 
 

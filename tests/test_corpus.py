@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from mowe.training.corpus import SOURCES, CorpusError, Settings, build_corpus, clips, lines
-from mowe.training.corpus.__main__ import main
-from mowe.training.corpus.clips import Clip, Materials, Source
-from mowe.training.corpus.download import Package, fetch, sha256_of, unpack
-from mowe.training.corpus.effects import capped, effects_in, label_of
-from mowe.training.corpus.sound import convert, join, read_g722, read_sound
-from mowe.training.corpus.sounds import SOUNDS
-from mowe.training.corpus.sources import (
+from corpus import SOURCES, CorpusError, Settings, build_corpus, clips, lines
+from corpus.__main__ import main
+from corpus.clips import Clip, Materials, Source
+from corpus.download import Package, fetch, sha256_of, unpack
+from corpus.effects import capped, effects_in, label_of
+from corpus.sound import convert, join, read_g722, read_sound
+from corpus.sounds import SOUNDS
+from corpus.sources import (
     amazon_queen,
     asterisk,
     drascula,
@@ -32,9 +32,9 @@ from mowe.training.corpus.sources import (
     spoken_digits,
     synthetic_speech,
 )
-from mowe.training.corpus.text import from_capitals, spoken_sentence
-from mowe.training.corpus.wording import TASKS
-from mowe.training.manifest import read_manifest
+from corpus.text import from_capitals, spoken_sentence
+from corpus.wording import TASKS
+from mowe.data.manifest import read_manifest
 
 ROOT = Path(__file__).parents[1]
 RATE = 8000

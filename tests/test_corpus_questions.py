@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from test_corpus import clip, source, tone
 
-from mowe.training.corpus import (
+from corpus import (
     CorpusError,
     Settings,
     __main__,
@@ -21,15 +21,16 @@ from mowe.training.corpus import (
     lines,
     questions,
 )
-from mowe.training.corpus.clips import SOUND_RATE, Ask
-from mowe.training.corpus.events import Event, Placed, find_event, levels, mix
-from mowe.training.corpus.lines import Rendered
-from mowe.training.corpus.prompts import keys
-from mowe.training.corpus.sound import read_sound, write_flac
-from mowe.training.corpus.sounds import SOUNDS
-from mowe.training.corpus.sources import SERVES, SOURCES, definitions, serves
-from mowe.training.corpus.wording import ASKED, EMOTION, EMOTIONS, NUMBERS, TASKS
-from mowe.training.manifest import AUDIO_TAG, read_manifest
+from corpus.clips import SOUND_RATE, Ask
+from corpus.events import Event, Placed, find_event, levels, mix
+from corpus.lines import Rendered
+from corpus.prompts import keys
+from corpus.sound import read_sound
+from corpus.sounds import SOUNDS
+from corpus.sources import SERVES, SOURCES, definitions, serves
+from corpus.wording import ASKED, EMOTION, EMOTIONS, NUMBERS, TASKS
+from mowe.audio.writing import write_flac
+from mowe.data.manifest import AUDIO_TAG, read_manifest
 
 LABELS = ("dog bark", "rain", "cow", "helicopter", "gunshot", "bell")
 BURST = 0.3  # s

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from mowe.training.corpus.clips import Materials, Settings
-from mowe.training.corpus.download import CorpusError
-from mowe.training.corpus.effects import (
+from corpus.clips import Materials, Settings
+from corpus.download import CorpusError
+from corpus.effects import (
     LARGE,
     capped,
     distinct,
@@ -19,9 +19,9 @@ from mowe.training.corpus.effects import (
     label_of,
     small_enough,
 )
-from mowe.training.corpus.score import TICKS, Note, midi_bytes, seconds_of
-from mowe.training.corpus.sounds import COUNTED, SOUNDS
-from mowe.training.corpus.sources import (
+from corpus.score import TICKS, Note, midi_bytes, seconds_of
+from corpus.sounds import COUNTED, SOUNDS
+from corpus.sources import (
     esc10,
     game_effects,
     instruments,

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from mowe.training.corpus import rnc
-from mowe.training.corpus.clips import Materials, Settings
-from mowe.training.corpus.download import CorpusError, Package
-from mowe.training.corpus.languages import NAMES
-from mowe.training.corpus.sources import (
+from corpus import rnc
+from corpus.clips import Materials, Settings
+from corpus.download import CorpusError, Package
+from corpus.languages import NAMES
+from corpus.sources import (
     fish_fillets,
     kde_words,
     ravdess,

@@ -10,7 +10,7 @@ from fakes import FakeAssistant
 from serving import write_tone
 from test_comparison import noise, run_example
 
-from analysis.counterfactual import (
+from mowe.analysis.counterfactual import (
     ADDED,
     LEARNED,
     REMOVED,
@@ -23,11 +23,11 @@ from analysis.counterfactual import (
 from mowe.assistant import Assistant, Sampling
 from mowe.audio import load_audio
 from mowe.errors import QuestionError
-from mowe.language_model import IGNORED, Message, Prompt
-from mowe.routing import RoutingControl
-from ui.counterfactual import CounterfactualEvents, highlighted, row
-from ui.routing_control import routing_choices, routing_control
-from ui.routing_events import Comparison
+from mowe.model.language_model import IGNORED, Message, Prompt
+from mowe.model.routing import RoutingControl
+from mowe.ui.counterfactual import CounterfactualEvents, highlighted, row
+from mowe.ui.routing_control import routing_choices, routing_control
+from mowe.ui.routing_events import Comparison
 
 QUESTION = "What is it?"
 LETTERS = [ord(sign) for sign in "abcdefghijklmnopqrstuvwxyz"]

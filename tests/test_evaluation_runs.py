@@ -12,6 +12,7 @@ from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
 from mowe.assistant import Assistant
 from mowe.audio import load_audio
+from mowe.data.manifest import read_manifest
 from mowe.errors import ConfigError, ManifestError, WeightsError
 from mowe.evaluation import baselines, origin, pinned, run
 from mowe.evaluation.__main__ import main
@@ -25,7 +26,6 @@ from mowe.evaluation.ledger import Ledger
 from mowe.evaluation.table import BEGIN, END, between_marks, markdown
 from mowe.evaluation.table import main as table_main
 from mowe.evaluation.tasks import EACH, SUITES, TASKS, Group, Suite
-from mowe.training.manifest import read_manifest
 
 RATE = 16_000
 PITCHES = {"dog bark": 200.0, "rain": 3000.0}  # Hz

@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
-from analysis.figures import (
+from mowe.analysis.figures import (
     HEARD_COLUMNS,
     ROUTING_COLUMNS,
     hear,
@@ -15,7 +15,7 @@ from analysis.figures import (
     router_chart,
     routing_rows,
 )
-from analysis.palette import STYLES, encoder_styles
+from mowe.analysis.palette import STYLES, encoder_styles
 from mowe.presets import PRESETS
 
 RATE = 16_000  # Hz

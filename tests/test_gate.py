@@ -11,8 +11,8 @@ from gradio import utils
 from gradio_client import Client, handle_file
 from serving import serve, write_examples, write_tone
 
-import ui
-from ui.gate import MAX_CALL_BYTES, Gate, Refused, check_call
+from mowe import ui
+from mowe.ui.gate import MAX_CALL_BYTES, Gate, Refused, check_call
 
 WEB, FOREIGN = "an address on the web", "a file that was not uploaded here"
 ADDRESSES = (

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import soundfile
 
-from analysis.__main__ import main
-from analysis.figures import health as charts
-from analysis.health import (
+from mowe.analysis.__main__ import main
+from mowe.analysis.figures import health as charts
+from mowe.analysis.health import (
     LOAD_CLIP,
     LOAD_LOG,
     LOAD_RECORDS,
@@ -29,9 +29,9 @@ from analysis.health import (
     measure_pool,
     memory_check,
 )
-from analysis.perturbation import UNCHANGED, Compared
-from analysis.records import Records
-from analysis.training_log import LoggedRun, read_log
+from mowe.analysis.perturbation import UNCHANGED, Compared
+from mowe.analysis.records import Records
+from mowe.analysis.training_log import LoggedRun, read_log
 from mowe.errors import ConfigError, LogError
 from mowe.model import count_parameters
 from mowe.training.logs import TrainingLog
@@ -354,7 +354,7 @@ def test_the_command_prints_a_line_per_check_and_fails_with_one(tmp_path, capsys
 def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch, capsys):
     from mowe.assistant import load_assistant
     from mowe.audio import load_audio
-    from mowe.records import RecordsFile, Source
+    from mowe.data.records import RecordsFile, Source
 
     monkeypatch.chdir(tmp_path)
     noise = np.random.default_rng(0).normal(0, 0.1, 32_000)

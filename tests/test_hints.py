@@ -1,5 +1,6 @@
 """Speech as text: the decoder against transformers' own, the rules of its tokens, its guards."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -147,8 +148,8 @@ def test_where_nobody_speaks_the_decoder_is_not_even_asked():
 
 
 def test_text_for_what_is_probably_no_speech_is_taken_back():
-    fine = Written((), -0.3, 0.1, "English", 1.0)
-    unlikely, silent = fine._replace(log_probability=-1.2), fine._replace(silence=0.5)
+    fine = Written((), -0.3, 0.1, "English")
+    unlikely, silent = fine._replace(log_probability=-1.2), fine._replace(silence=0.7)
     assert is_spoken(fine, speech=0.2, peak=0.8)
     assert not is_spoken(fine, speech=2.0, peak=0.7)  # nobody speaks at all
     assert not is_spoken(silent, speech=2.0, peak=0.9)  # the more doubtful, the more is asked
@@ -164,20 +165,20 @@ def test_the_peak_of_speech_is_a_mean_of_its_five_likeliest_windows():
     assert activity.peak(0.0, 2 * WINDOW_SECONDS) == pytest.approx(0.5)
 
 
-def test_a_short_clip_is_english_unless_its_language_is_certain():
-    class Unsure(Scripted):
+def test_a_foreign_language_is_believed_where_english_is_improbable():
+    class Accented(Scripted):
         def forward(self, tokens, start, memory):
             scores = super().forward(tokens, start, memory)
-            if start == 0:  # half German, half Dutch
-                scores[0, WORDS.languages["Dutch"]] = 0.0
+            if start == 0:  # English has a share of 0.06
+                scores[0, WORDS.languages["English"]] = math.log(0.06 / 0.94)
             return scores
 
     script = [time(0.0), *letters(" ja"), time(1.0)]
-    certain = Transcriber(Scripted(script, language="German"), WORDS)
-    unsure = Transcriber(Unsure(script, language="German"), WORDS)
+    foreign = Transcriber(Scripted(script, language="German"), WORDS)
+    accented = Transcriber(Accented(script, language="German"), WORDS)
     languages = [
         list(one.write(lambda *_: torch.zeros(1, 4, 8), torch.ones(100)))[-1].language
-        for one in (certain, unsure)
+        for one in (foreign, accented)
     ]
     assert languages == ["German", "English"]
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from mowe.language_model import (
+from mowe.model.language_model import (
     AUDIO_ID,
     AUDIO_MARK,
     IGNORED,
@@ -32,6 +32,18 @@ def language_model() -> LanguageModel:
 
 def text_of(language_model, ids) -> str:
     return language_model.tokenizer.decode([one for one in ids.tolist() if one >= 0])
+
+
+def test_words_are_the_mean_of_their_embeddings_and_follow_the_dtype():
+    model = LanguageModel(TINY_RANDOM.language_model)
+    ids = model.encode(" dog bark")
+    with torch.inference_mode():  # asked here first, used in training later
+        words = model.words(("dog bark", "rain"))
+    assert torch.allclose(words[0], model.embedding.weight[ids].mean(dim=0), atol=1e-6)
+    assert not words.is_inference()
+    model.to(torch.bfloat16)
+    assert model.words(("dog bark", "rain")).dtype == torch.float32
+    assert not torch.equal(model.words(("dog bark", "rain")), words)
 
 
 def test_a_prompt_has_one_placeholder_per_audio_token(language_model):

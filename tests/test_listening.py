@@ -15,8 +15,8 @@ from mowe.checkpoint import MoWE
 from mowe.config import HintsConfig
 from mowe.errors import QuestionError
 from mowe.hints import Segment, Transcript
+from mowe.model.routing import RoutingControl
 from mowe.presets import TINY_RANDOM
-from mowe.routing import RoutingControl
 
 SHORT = Sampling(max_new_tokens=2)
 HEARING = replace(TINY_RANDOM, hints=HintsConfig(transcript="random"))

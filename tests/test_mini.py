@@ -11,8 +11,8 @@ import torch
 from mowe.assistant import SHIPPED, Assistant, load_assistant
 from mowe.audio import load_audio
 from mowe.evaluation.scores import same_words, word_error_rate
-from mowe.language_model import AUDIO_MARK, Message
 from mowe.model import make_batch
+from mowe.model.language_model import AUDIO_MARK, Message
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "assets" / "examples"

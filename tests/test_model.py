@@ -5,10 +5,11 @@ from collections import Counter
 import pytest
 import torch
 
-from mowe.language_model import AUDIO_MARK, Message
+from mowe.checkpoint import MoWE
 from mowe.model import AudioBatch, MoWEModel, count_parameters, make_batch
+from mowe.model.language_model import AUDIO_MARK, Message
+from mowe.model.routing import RoutingControl
 from mowe.presets import PRESETS, TINY_RANDOM, preset
-from mowe.routing import RoutingControl
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_four_examples_can_be_learnt_by_heart(model):
 def test_base_only_has_no_router_and_no_routing_loss():
     config = PRESETS["base-only"]
     with torch.device("meta"):
-        model = MoWEModel(config)
+        model = MoWE(config)
     assert model.router is None
     assert not model.weak_encoders
     assert model.encoder_names == ()
@@ -153,7 +154,7 @@ def encoder_millions(encoder) -> float:
 @pytest.mark.parametrize("name", ["paper-diverse", "paper-uniform", "mini", "base-only"])
 def test_every_preset_builds_on_meta(name, capsys):
     with torch.device("meta"):
-        model = MoWEModel(preset(name))
+        model = MoWE(preset(name))
     counts = count_parameters(model)
     assert counts.trained + counts.frozen == sum(one.numel() for one in model.parameters())
     with capsys.disabled():

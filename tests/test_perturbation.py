@@ -8,7 +8,7 @@ import pytest
 from fakes import FakeAssistant
 from scipy.spatial.distance import jensenshannon
 
-from analysis.perturbation import (
+from mowe.analysis.perturbation import (
     CHANGES,
     UNCHANGED,
     compare,

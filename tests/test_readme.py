@@ -25,7 +25,7 @@ def test_the_python_snippet_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_the_manifest_line_is_valid(tmp_path):
-    from mowe.training.manifest import read_manifest
+    from mowe.data.manifest import read_manifest
 
     (line,) = blocks("json")
     (tmp_path / "clips").mkdir()

@@ -12,13 +12,13 @@ import torch
 from fakes import FakeAssistant
 from pyarrow import parquet
 
-from analysis import read_records
+from mowe.analysis import read_records
 from mowe.assistant import Assistant, Sampling, Turn
 from mowe.assistant.routed import BATCH_SECONDS, route_windows
 from mowe.audio import load_audio
+from mowe.data.records import LABELS, RecordsFile, Source, content_sha256
 from mowe.errors import RecordsError
-from mowe.records import LABELS, RecordsFile, Source, content_sha256
-from mowe.routing import RoutingControl
+from mowe.model.routing import RoutingControl
 
 ENCODERS = FakeAssistant.encoder_names
 

@@ -10,7 +10,7 @@ from pyarrow import parquet
 from serving import write_tone
 
 from mowe.__main__ import main
-from mowe.records import RecordsFile
+from mowe.data.records import RecordsFile
 
 SOUNDS = (1.0, 2.0, 35.0)  # s; the last has two windows
 

@@ -10,11 +10,11 @@ import transformers
 from tokenizers import Tokenizer, decoders, models
 from transformers.generation.logits_process import TopPLogitsWarper
 
-from mowe.language_model import AUDIO_MARK, LanguageModel, Message, byte_tokenizer, is_looping
-from mowe.language_model.decoding import block_cache, reply_ids
-from mowe.language_model.llama import plain_layers
-from mowe.language_model.sampling import Sampler, nucleus
-from mowe.language_model.tokenizer import text_pieces
+from mowe.model.language_model import AUDIO_MARK, LanguageModel, Message, byte_tokenizer, is_looping
+from mowe.model.language_model.decoding import block_cache, reply_ids
+from mowe.model.language_model.llama import plain_layers
+from mowe.model.language_model.sampling import Sampler, nucleus
+from mowe.model.language_model.tokenizer import text_pieces
 from mowe.presets import TINY_RANDOM
 
 SIZES = {
@@ -132,14 +132,14 @@ def test_the_matrices_are_the_models_own():
 
 @pytest.mark.parametrize("name", ["llama", "gpt-neox"])
 def test_memory_follows_the_reply_and_not_what_it_might_become(name, monkeypatch):
-    monkeypatch.setattr("mowe.language_model.decoding._BLOCK", 8)
+    monkeypatch.setattr("mowe.model.language_model.decoding._BLOCK", 8)
     caches = []
 
     def kept(config):
         caches.append(block_cache(config))
         return caches[0]
 
-    monkeypatch.setattr("mowe.language_model.decoding.block_cache", kept)
+    monkeypatch.setattr("mowe.model.language_model.decoding.block_cache", kept)
     model, stop = model_of(name), threading.Event()
     with torch.inference_mode():
         ids = reply_ids(model, embedded(model, 13), likeliest, room=10**9, ends=(), stop=stop)

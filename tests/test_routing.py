@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mowe.routing import (
+from mowe.model.routing import (
     Router,
     Routing,
     RoutingControl,

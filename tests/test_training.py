@@ -16,12 +16,21 @@ import pytest
 import soundfile
 import torch
 
-from mowe.adapter import Named, SoundEvents
 from mowe.checkpoint import read_trained
 from mowe.config import AdapterConfig, to_dict
+from mowe.data.features import FeatureStore, Sound
+from mowe.data.manifest import Example, read_manifest
+from mowe.data.sampling import (
+    by_clip,
+    mixed_batch,
+    repeated,
+    seconds,
+    with_follow_ups,
+)
 from mowe.errors import ConfigError, ManifestError
+from mowe.hints.naming import Named, SoundEvents
+from mowe.model.routing import RoutingControl
 from mowe.presets import TINY_RANDOM
-from mowe.routing import RoutingControl
 from mowe.training import loop
 from mowe.training import run as running
 from mowe.training.align import (
@@ -32,17 +41,8 @@ from mowe.training.align import (
     order_loss,
 )
 from mowe.training.config import TrainingConfig, config_to_json, read_training_config
-from mowe.training.features import FeatureStore, Sound
 from mowe.training.loop import train
-from mowe.training.manifest import Example, read_manifest
 from mowe.training.run import build_run
-from mowe.training.sampling import (
-    by_clip,
-    mixed_batch,
-    repeated,
-    seconds,
-    with_follow_ups,
-)
 from mowe.training.steps import masking
 
 TASKS = {"transcribe": ["one two", "three", "four five"], "sound": ["A bell.", "Rain.", "A dog."]}

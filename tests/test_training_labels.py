@@ -9,15 +9,15 @@ import pytest
 import soundfile
 import torch
 
-from mowe.adapter import NONE, Named
 from mowe.audio import load_audio
 from mowe.checkpoint import MoWE, read_config, read_trained
 from mowe.config import AdapterConfig, HintsConfig
+from mowe.data.manifest import Example
 from mowe.errors import ConfigError
+from mowe.hints.naming import NONE, Named
 from mowe.model import make_batch
 from mowe.presets import TINY_RANDOM
 from mowe.training import labels
-from mowe.training.manifest import Example
 from mowe.training.run import _started
 
 VOICES = {"Dutch": 300.0, "Greek": 900.0}  # Hz
@@ -86,8 +86,8 @@ def named(model: MoWE, path: Path, samples: np.ndarray) -> Named:
     recording = {rate: torch.from_numpy(sound.at(rate)) for rate in model.sample_rates}
     with torch.no_grad():
         heard = model.listen(make_batch([recording]))
-    assert heard.named is not None
-    return heard.named
+    assert heard.notes is not None
+    return heard.notes
 
 
 def told(model: MoWE, path: Path, samples: np.ndarray) -> str:

@@ -1,6 +1,6 @@
 """Charts and the tables that say the same, one file per kind of question."""
 
-from analysis.figures.answer import (
+from mowe.analysis.figures.answer import (
     HEARD_COLUMNS,
     ROUTERS,
     ROUTING_COLUMNS,
@@ -12,17 +12,17 @@ from analysis.figures.answer import (
     router_chart,
     routing_rows,
 )
-from analysis.figures.comparison import comparison_chart, routing_timeline
-from analysis.figures.embedding_map import map_figure
-from analysis.figures.pool import (
+from mowe.analysis.figures.comparison import comparison_chart, routing_timeline
+from mowe.analysis.figures.embedding_map import map_figure
+from mowe.analysis.figures.pool import (
     SHARE_COLUMNS,
     finding,
     share_rows,
     specialization_heatmap,
     usage_chart,
 )
-from analysis.figures.script import plotly_script
-from analysis.figures.selection import SELECTION_COLUMNS, selection_chart, selection_rows
+from mowe.analysis.figures.script import plotly_script
+from mowe.analysis.figures.selection import SELECTION_COLUMNS, selection_chart, selection_rows
 
 __all__ = [
     "HEARD_COLUMNS",

@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from analysis.palette import EncoderStyle, encoder_styles
+from mowe.analysis.palette import EncoderStyle, encoder_styles
 from mowe.audio import SAMPLE_RATE, log_mel
 
 Window = Mapping[str, Any]

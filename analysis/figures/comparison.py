@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from analysis.comparison import (
+from mowe.analysis.comparison import (
     Summary,
     chosen_encoders,
     clip_labels,
@@ -16,8 +16,8 @@ from analysis.comparison import (
     shared_router,
     windows_of,
 )
-from analysis.figures.answer import INK, Heard, dress, hatching, heard_figure
-from analysis.palette import encoder_styles
+from mowe.analysis.figures.answer import INK, Heard, dress, hatching, heard_figure
+from mowe.analysis.palette import encoder_styles
 from mowe.assistant import Answer
 
 LABELLED_GROUPS = 3  # with more, numbers over the bars would overlap

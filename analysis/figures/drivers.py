@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.activation import SECONDS, Activation, Sounding
-from analysis.attribution import Attribution, Deletion, cells_of_half, regions
-from analysis.figures.answer import COLUMNS, INK, TICK_HERTZ, dress
-from analysis.palette import encoder_styles
+from mowe.analysis.activation import SECONDS, Activation, Sounding
+from mowe.analysis.attribution import Attribution, Deletion, cells_of_half, regions
+from mowe.analysis.figures.answer import COLUMNS, INK, TICK_HERTZ, dress
+from mowe.analysis.palette import encoder_styles
+from mowe.data.records import LABELS
 from mowe.encoders.mel import MelSettings, band_hertz
-from mowe.records import LABELS
 
 LINE_CHARS = 50  # of a title on a phone
 REGION_COLUMNS = ["Start (s)", "End (s)", "From (Hz)", "To (Hz)", "Share of the support"]

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from analysis.figures.answer import INK, dress
-from analysis.palette import STYLES, EncoderStyle, encoder_styles
-from analysis.projection import Projection, agreement
-from analysis.records import CHOICE, Records
+from mowe.analysis.figures.answer import INK, dress
+from mowe.analysis.palette import STYLES, EncoderStyle, encoder_styles
+from mowe.analysis.projection import Projection, agreement
+from mowe.analysis.records import CHOICE, Records
 
 NUMBERS = ("entropy", "margin", "score")
 MISSING = "(none)"

@@ -9,11 +9,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from analysis.figures.answer import dress, hatching
-from analysis.figures.pool import usage_chart
-from analysis.health import MEMORY, Pool
-from analysis.palette import STYLES, encoder_styles
-from analysis.perturbation import Compared
+from mowe.analysis.figures.answer import dress, hatching
+from mowe.analysis.figures.pool import usage_chart
+from mowe.analysis.health import MEMORY, Pool
+from mowe.analysis.palette import STYLES, encoder_styles
+from mowe.analysis.perturbation import Compared
 
 CHANGE_COLUMNS = ["Change", "Choice", "Divergence (nats)", "Same choice", "Scaled by (dB)",
                   "Answer", "Same answer"]  # fmt: skip

@@ -5,9 +5,9 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.figures.answer import ROUTERS, dress, hatching
-from analysis.palette import encoder_styles
-from analysis.specialization import Specialization
+from mowe.analysis.figures.answer import ROUTERS, dress, hatching
+from mowe.analysis.palette import encoder_styles
+from mowe.analysis.specialization import Specialization
 
 SHARE_COLUMNS = ["Value", "Encoder", "Share", "Low", "High", "Recordings"]
 MAX_VALUES = 40  # rows of a heatmap; the values with most recordings are kept

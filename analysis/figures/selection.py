@@ -3,8 +3,8 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.figures.answer import dress, hatching
-from analysis.palette import encoder_styles
+from mowe.analysis.figures.answer import dress, hatching
+from mowe.analysis.palette import encoder_styles
 
 SELECTION_COLUMNS = ["Encoder", "Selected", "Rest", "Recordings selected"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import mowe
 from mowe.audio import Recording
 from mowe.errors import QuestionError
-from mowe.routing import Routing
+from mowe.model.routing import Routing
 
 
 @dataclass(frozen=True, kw_only=True)

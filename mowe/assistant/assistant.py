@@ -30,9 +30,9 @@ from mowe.audio import AudioLimits, Recording
 from mowe.checkpoint import MoWE
 from mowe.errors import QuestionError
 from mowe.hints import Transcript, as_dict
-from mowe.language_model import IGNORED, Prompt
+from mowe.model.language_model import IGNORED, Prompt
+from mowe.model.routing import RoutingControl
 from mowe.presets import PRESETS
-from mowe.routing import RoutingControl
 
 DEFAULT_CHECKPOINT = "mini"
 SHIPPED = {"mini": Path(__file__).parents[2] / "assets" / "mowe-mini"}

@@ -8,7 +8,7 @@ import torch
 
 from mowe.assistant.answer import Turn, WindowRouting
 from mowe.hints import Transcript, spelled
-from mowe.language_model import AUDIO_MARK, Message
+from mowe.model.language_model import AUDIO_MARK, Message
 
 TOGETHER, APART, SILENT = "all windows together", "window by window", "no audio"
 

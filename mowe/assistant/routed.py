@@ -10,7 +10,7 @@ from mowe.assistant.answer import WindowRouting, describe_routing
 from mowe.audio import Recording
 from mowe.checkpoint import MoWE
 from mowe.model import AudioBatch, make_batch
-from mowe.routing import RoutingControl, pool_frames
+from mowe.model.routing import RoutingControl, pool_frames
 
 BATCH_SECONDS = 60.0  # of padded audio that the base encoder gets at a time
 

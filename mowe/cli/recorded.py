@@ -11,9 +11,9 @@ from mowe.audio import Recording, file_hash, load_audio
 from mowe.cli.desk import Desk
 from mowe.cli.interrupt import Interrupt, kept_interrupt
 from mowe.cli.text import tell
+from mowe.data.manifest import read_manifest
+from mowe.data.records import RecordsFile, Source, by_clip, key_of
 from mowe.errors import AudioError
-from mowe.records import RecordsFile, Source, by_clip, key_of
-from mowe.training.manifest import read_manifest
 
 _TOGETHER = 300.0  # s of sound, decoded before its windows are batched by length: 53 MB
 

@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 from mowe.assistant import Answer, Assistant, Sampling, Turn
 from mowe.audio import Recording, load_audio
+from mowe.data.manifest import AUDIO_TAG, Example
 from mowe.errors import ManifestError
 from mowe.evaluation.ledger import Ledger, Row
 from mowe.evaluation.tasks import EACH, POOLED, TASKS, Group, Suite
-from mowe.routing import RoutingControl
-from mowe.training.manifest import AUDIO_TAG, Example
+from mowe.model.routing import RoutingControl
 
 MODEL = "model"  # who answered, in the ledger
 

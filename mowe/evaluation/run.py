@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mowe.assistant import Assistant, load_assistant
+from mowe.data.manifest import read_manifest
 from mowe.errors import CheckpointError, ConfigError
 from mowe.evaluation import origin
 from mowe.evaluation.asking import answer_all, choose
@@ -17,8 +18,7 @@ from mowe.evaluation.pinned import transcript_normaliser
 from mowe.evaluation.summary import judged, summarize
 from mowe.evaluation.table import caption, markdown
 from mowe.evaluation.tasks import Suite, check_tasks, find_suite
-from mowe.routing import RoutingControl
-from mowe.training.manifest import read_manifest
+from mowe.model.routing import RoutingControl
 
 
 @dataclass(frozen=True, kw_only=True)

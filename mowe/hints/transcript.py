@@ -27,13 +27,11 @@ _LEAST_STEP = 1.0  # s; a window that gets less far is cut elsewhere
 _PAUSE_WITHIN = 10.0  # s at the end of a window in which a pause is looked for
 _AROUND = 4  # windows of activity on each side that a pause is judged by
 _LEAD = 0.5  # s before speech from which it is heard
-_SURE_SECONDS = 15.0  # s; the language of less sound is believed only where it is certain
-_SURE, _SURE_LONG = 0.7, 0.5  # probability from which it is, else it is English
 # Found on 330 sounds and 140 spoken clips of the training split (decision 0023).
 _LEAST_SPEECH, _LITTLE_SPEECH = 0.1, 1.0  # s of speech; none, and little
 _DOUBTFUL, _CERTAIN = 0.75, 0.97  # peak probability of speech; none, and some for certain
 _POSSIBLE, _LIKELY, _VERY_LIKELY = -1.7, -1.0, -0.8  # nats a token
-_SILENT, _HARDLY_SILENT = 0.6, 0.3  # the decoder's own probability that nobody speaks
+_SILENT, _HARDLY_SILENT = 0.8, 0.3  # the decoder's own probability that nobody speaks
 _RANDOM_HEADS = 4
 
 # frames `(1, frames, dim)` of what lies between two times (s), with the silence that they need
@@ -178,9 +176,8 @@ class Transcriber(nn.Module):
     ) -> Generator[Transcript, None, _Window]:
         """Write down one window; its text is shown as it grows, unless it may be invented."""
         window, speech, peak = _Window((), ""), spans.speech(*span), spans.peak(*span)
-        sure = _SURE if span[1] - span[0] < _SURE_SECONDS else _SURE_LONG
         for written in self.search.write(
-            encode(*span), language=sofar.language, sure=sure, translate=translate
+            encode(*span), language=sofar.language, translate=translate
         ):
             spoken = is_spoken(written, speech, peak)
             segments = self._segments(written.tokens, *span) if spoken else ()

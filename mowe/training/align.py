@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mowe.adapter import LANGUAGE, NONE, SPEECH, Named, Namer, SoundEvents
+from mowe.data.manifest import Example
 from mowe.errors import ConfigError
-from mowe.training.manifest import Example
+from mowe.hints.naming import LANGUAGE, NONE, SPEECH, Named, Namer, SoundEvents
 
 _SILENT_SOUNDS = 10  # sounds that a recording without any counts for in the mean loss
 

@@ -23,13 +23,13 @@ import soundfile
 from tqdm import tqdm
 
 from mowe import weights
+from mowe.audio import SAMPLE_RATE
+from mowe.audio.writing import write_opus
 from mowe.checkpoint import read_config, sources
 from mowe.config import to_dict
+from mowe.data.manifest import read_manifest
 from mowe.errors import ConfigError, MoweError
 from mowe.training.config import read_training_config
-from mowe.training.corpus.clips import SPEECH_RATE
-from mowe.training.corpus.sound import write_opus
-from mowe.training.manifest import read_manifest
 from mowe.training.run import read_mixture
 from mowe.weights.store import file_sha256
 
@@ -241,7 +241,7 @@ def _corpus(corpus: Path, scratch: Path) -> Iterator[Packed]:
 
     def packed(clip: str) -> Packed:
         source = corpus / clip
-        if soundfile.info(source).samplerate != SPEECH_RATE:
+        if soundfile.info(source).samplerate != SAMPLE_RATE:
             return Packed(source, clip)
         target = scratch / "corpus" / f"{clip}.opus"  # a.wav and a.flac may lie side by side
         samples, rate = soundfile.read(source, dtype="float32")

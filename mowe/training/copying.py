@@ -23,11 +23,11 @@ from tqdm import tqdm
 
 from mowe.audio import load_audio
 from mowe.checkpoint import MoWE, write_checkpoint
+from mowe.data.manifest import Example, read_manifest
 from mowe.errors import ConfigError, MoweError
 from mowe.hints import spelled
-from mowe.language_model import AUDIO_MARK, Message, Prompt
 from mowe.model import make_batch
-from mowe.training.manifest import Example, read_manifest
+from mowe.model.language_model import AUDIO_MARK, Message, Prompt
 from mowe.training.steps import TRANSCRIBE, conversation, copied
 
 LEARNING_RATE = 2e-4

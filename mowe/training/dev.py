@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from mowe.adapter import NamingAdapter
+from mowe.hints.naming import NamingAdapter
 from mowe.training.align import label_of
 from mowe.training.run import Run
 from mowe.training.steps import prompts
@@ -26,7 +26,7 @@ def dev_naming(run: Run) -> dict[str, float]:
         if not batch:
             continue
         with torch.no_grad(), run.accelerator.autocast():
-            named = run.model.adapt(run.store.features(batch, None)).named
+            named = run.model.adapt(run.store.features(batch, None)).notes
         assert named is not None
         wanted: list[Any] = [one.labels.get(task) for one in known]
         if task in adapter.namer.sets:

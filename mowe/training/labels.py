@@ -22,14 +22,21 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mowe.adapter import LANGUAGE, NONE, SOUNDS, NamingAdapter
-from mowe.adapter.naming import frame_statistics, stretch_statistics, stretches
 from mowe.checkpoint import MoWE, load_trained, read_config, read_trained, write_checkpoint
 from mowe.config import AdapterConfig, MoWEConfig
+from mowe.data.features import FeatureStore, Sound
+from mowe.data.manifest import Example, read_manifest
 from mowe.errors import ConfigError, MoweError
+from mowe.hints.naming import (
+    LANGUAGE,
+    NONE,
+    SOUNDS,
+    NamingAdapter,
+    frame_statistics,
+    stretch_statistics,
+    stretches,
+)
 from mowe.training.align import SOUND, events_of, labels_of
-from mowe.training.features import FeatureStore, Sound
-from mowe.training.manifest import Example, read_manifest
 
 CLIPS = 120  # most clips of a label, evenly from its speakers
 ROWS = 800  # most clips with several sounds
@@ -151,7 +158,7 @@ def around_sounds(
         batch = clips[start : start + _TOGETHER]
         features = store.features([one for one, _ in batch], None)
         fused, mask = model.fuse(features), features.base.mask
-        _, said = adapter(fused, mask).named.events.best()
+        _, said = adapter(fused, mask).notes.events.best()
         for row, (_, heard) in enumerate(batch):
             found = [0] if len(heard) == 1 else said[row].nonzero().squeeze(1).tolist()
             if len(found) != len(heard):

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mowe.data.features import Sound
+from mowe.data.manifest import Example
+from mowe.data.sampling import limited, mixed_batch, with_follow_ups
 from mowe.model import Features, MoWEModel
-from mowe.routing import Routing, RoutingControl, RoutingLoss
+from mowe.model.routing import Routing, RoutingControl, RoutingLoss
 from mowe.training.config import TrainingConfig
 from mowe.training.dev import dev_losses, dev_naming
-from mowe.training.features import Sound
-from mowe.training.manifest import Example
 from mowe.training.run import (
     Progress,
     Run,
@@ -29,7 +30,6 @@ from mowe.training.run import (
     load_progress,
     save_progress,
 )
-from mowe.training.sampling import limited, mixed_batch, with_follow_ups
 from mowe.training.steps import AlignLoss, AlignStep, MixtureStep, StepLoss
 
 

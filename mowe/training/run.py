@@ -13,17 +13,17 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, parse_flag_from_env
 from safetensors.torch import load_file, save_file
 
-from mowe.adapter import NamingAdapter
 from mowe.checkpoint import MoWE, fast_dtype, load_trained, read_config, read_trained
 from mowe.config import MoWEConfig, from_dict
+from mowe.data.features import FeatureStore
+from mowe.data.manifest import Example, read_manifest
+from mowe.data.sampling import by_clip, by_task, check_task_weights, limited, repeated
 from mowe.errors import CheckpointError, ConfigError
+from mowe.hints.naming import NamingAdapter
 from mowe.presets import preset
 from mowe.training.align import known_names
 from mowe.training.config import TrainingConfig, config_to_json, without_missing
-from mowe.training.features import FeatureStore
 from mowe.training.logs import TrainingLog
-from mowe.training.manifest import Example, read_manifest
-from mowe.training.sampling import by_clip, by_task, check_task_weights, limited, repeated
 
 TRANSCRIBE = "transcribe"
 _PROGRESS, _WEIGHTS, _OPTIMIZER = "progress.json", "trained.safetensors", "optimizer.pt"

@@ -7,13 +7,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mowe.adapter import Named, NamingAdapter
-from mowe.language_model import AUDIO_MARK, Message, Prompt
+from mowe.data.augment import spec_augment
+from mowe.data.manifest import AUDIO_TAG, Example
+from mowe.hints.naming import Named, NamingAdapter
 from mowe.model import Distort, Features, Heard, Losses, MoWEModel
-from mowe.routing import RoutingLoss, routing_loss
+from mowe.model.language_model import AUDIO_MARK, Message, Prompt
+from mowe.model.routing import RoutingLoss, routing_loss
 from mowe.training.align import Label, label_of, naming_loss
-from mowe.training.augment import spec_augment
-from mowe.training.manifest import AUDIO_TAG, Example
 
 TRANSCRIBE = "transcribe"  # the task whose answers are what is said
 
@@ -102,7 +102,7 @@ class MixtureStep(nn.Module):
         unheard = prompts(self.model, silent, None)
         parts = self.model(heard, asked, unheard)
         naming = parts.total.new_zeros(())
-        if self.naming_weight and heard.named is not None:
+        if self.naming_weight and heard.notes is not None:
             naming = naming_loss(*_named(self.model, heard, examples))
         tokens = sum(len(prompt.ids) for prompt in (*asked, *unheard))
         return StepLoss(parts.total + self.naming_weight * naming, parts, naming, heard, tokens)
@@ -113,8 +113,8 @@ def _named(
 ) -> tuple[Named, list[Label]]:
     """What was named, and what the manifest says about it."""
     assert isinstance(model.adapter, NamingAdapter)
-    assert heard.named is not None
-    return heard.named, [label_of(one, model.adapter.namer) for one in examples]
+    assert heard.notes is not None
+    return heard.notes, [label_of(one, model.adapter.namer) for one in examples]
 
 
 def masking(share: float, seed: int) -> Distort:

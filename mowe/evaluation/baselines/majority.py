@@ -3,10 +3,10 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from mowe.data.manifest import Example
 from mowe.evaluation.asking import Question, describe
 from mowe.evaluation.ledger import Row
 from mowe.evaluation.tasks import TASKS
-from mowe.training.manifest import Example
 
 LABELLED = frozenset(name for name, task in TASKS.items() if task.metrics[0] == "accuracy")
 

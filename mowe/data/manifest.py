@@ -1,0 +1,166 @@
+"""One JSONL manifest for every task: an audio file, a conversation about it, free metadata.
+
+{"audio": "clips/a.flac", "start": 0.5, "end": 3.0, "task": "transcribe",
+ "messages": [{"role": "user", "content": "<audio> Transcribe the speech."},
+              {"role": "assistant", "content": "Good morning."}], "speaker": "anna"}
+
+A line with `"audio": null` is a conversation in text alone, without the <audio> mark.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mowe.errors import ManifestError
+
+AUDIO_TAG = "<audio>"
+ROLES = ("user", "assistant")
+LISTS = ("options", "accept")  # lists of texts, where a line has them
+_KNOWN = ("audio", "start", "end", "task", "messages")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One manifest line."""
+
+    audio: Path | None  # None is text only
+    task: str
+    messages: tuple[tuple[str, str], ...]  # (role, content), user first, assistant last
+    start: float = 0.0  # seconds
+    end: float | None = None  # seconds; None is the end of the file
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def clip(self) -> tuple[str, float, float | None]:
+        """What identifies the sound: file, start and end; no file for text only."""
+        return str(self.audio) if self.audio else "", self.start, self.end
+
+    @property
+    def answer(self) -> str:
+        """The last assistant turn."""
+        return self.messages[-1][1]
+
+
+def read_manifest(path: Path, *, split: str | None = None) -> list[Example]:
+    """Read and check every line.
+
+    Args:
+        path: A JSONL file; audio paths in it are relative to its folder.
+        split: Keep only lines whose `split` is this.
+
+    Raises:
+        ManifestError: If the file cannot be read, or a line is wrong; names the line and the field.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ManifestError(
+            f"there is no manifest {path}; `python -m corpus build --out "
+            f"{path.parent}` (make corpus) builds one"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path.name} cannot be read: {error}") from error
+    lines = list(_examples(path, text))
+    kept = [one for one in lines if split is None or one.metadata.get("split", split) == split]
+    if not kept:
+        raise ManifestError(
+            f"{path.name} holds no example{f' of split {split!r}' if split else ''}"
+        )
+    return kept
+
+
+def _examples(path: Path, text: str) -> Iterator[Example]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"{path.name} line {number}"
+        try:
+            fields = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ManifestError(f"{where} is not JSON: {error}") from error
+        if not isinstance(fields, dict):
+            raise ManifestError(f"{where} must be an object, found {type(fields).__name__}")
+        yield _example(fields, path.parent, where)
+
+
+def _example(fields: dict[str, Any], root: Path, where: str) -> Example:
+    silent = "audio" in fields and fields["audio"] is None
+    start = _seconds(fields, "start", where)
+    end = _seconds(fields, "end", where)
+    if end is not None and end <= (start or 0.0):
+        raise ManifestError(f"{where}: end {end} must be after start {start or 0.0}")
+    messages = _messages(fields.get("messages"), where)
+    if silent and (start, end) != (None, None):
+        raise ManifestError(f"{where}: a line without audio has no start and no end")
+    if silent and any(AUDIO_TAG in content for _, content in messages):
+        raise ManifestError(f"{where}: messages hold {AUDIO_TAG}, but audio is null")
+    _check_labels(fields, where)
+    return Example(
+        audio=None if silent else _located(fields, root, where),
+        task=_text(fields, "task", where),
+        messages=messages,
+        start=start or 0.0,
+        end=end,
+        metadata={key: value for key, value in fields.items() if key not in _KNOWN},
+    )
+
+
+def _located(fields: dict[str, Any], root: Path, where: str) -> Path:
+    audio = _text(fields, "audio", where)
+    located = (root / audio).resolve()
+    if not Path(audio).is_absolute() and not located.is_relative_to(root.resolve()):
+        raise ManifestError(f"{where}: audio {audio!r} lies outside the manifest's folder")
+    if not located.is_file():
+        raise ManifestError(f"{where}: audio {audio!r} does not exist")
+    return located
+
+
+def _check_labels(fields: dict[str, Any], where: str) -> None:
+    for name in LISTS:
+        value = fields.get(name, [])
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise ManifestError(f"{where}: {name} must list texts, found {value!r}")
+    options = fields.get("options", [])
+    if options and fields.get("label") not in options:
+        raise ManifestError(f"{where}: label {fields.get('label')!r} is not one of {options}")
+
+
+def _text(fields: dict[str, Any], name: str, where: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise ManifestError(f"{where}: {name} must be a text that is not empty, found {value!r}")
+    return value
+
+
+def _seconds(fields: dict[str, Any], name: str, where: str) -> float | None:
+    value = fields.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e7:
+        raise ManifestError(f"{where}: {name} must be seconds from 0 on, found {value!r}")
+    return float(value)
+
+
+def _messages(value: Any, where: str) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, list) or len(value) < 2:
+        raise ManifestError(f"{where}: messages must list a user and an assistant turn at least")
+    turns = []
+    for index, turn in enumerate(value):
+        expected = ROLES[index % 2]
+        if not isinstance(turn, dict) or turn.get("role") != expected:
+            raise ManifestError(f"{where}: messages[{index}] must have role {expected!r}")
+        content = turn.get("content")
+        if not isinstance(content, str) or not content.strip():
+            raise ManifestError(
+                f"{where}: messages[{index}].content must be a text, found {content!r}"
+            )
+        turns.append((expected, content))
+    if len(turns) % 2:
+        raise ManifestError(f"{where}: messages must end with an assistant turn")
+    if sum(content.count(AUDIO_TAG) for _, content in turns) > 1:
+        raise ManifestError(f"{where}: messages hold {AUDIO_TAG} more than once")
+    if any(AUDIO_TAG in content for role, content in turns if role == "assistant"):
+        raise ManifestError(f"{where}: {AUDIO_TAG} belongs in a user turn")
+    return tuple(turns)

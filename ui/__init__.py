@@ -1,6 +1,0 @@
-"""The pages: one file per tab. The only home of Gradio besides `app.py`."""
-
-from ui.kept_audio import MAX_KEPT_BYTES
-from ui.pages import build_app, launch_settings, use_private_temp_dir
-
-__all__ = ["MAX_KEPT_BYTES", "build_app", "launch_settings", "use_private_temp_dir"]
