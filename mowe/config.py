@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mowe.errors import ConfigError
+from mowe.files import is_file_name
 
 ROUTERS = ("both", "dependent", "independent", "none")
 ADAPTERS = ("stack", "conv", "naming")
@@ -39,7 +40,10 @@ class EncoderConfig:
     window_seconds: float = 0.0  # pad every input to this length; 0 encodes only what is there
 
     def __post_init__(self) -> None:
-        _require(bool(self.name), "an encoder needs a name")
+        _require(
+            is_file_name(self.name),  # it names the folder of its cached features
+            f"an encoder's name is one that a folder can have, found {self.name!r}",
+        )
         check_source(self.source)
         _require(
             0 <= self.window_seconds <= 30,

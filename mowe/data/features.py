@@ -4,12 +4,15 @@ The encoders are frozen and treat every example alike whatever its batch mates, 
 never change: a run reads them from disk instead of computing them at every step. A clip is computed
 when it is first asked for; `fill` does it ahead, in batches of similar length.
 
+Every file ends with its own sha256, and one that changed is refused; files of a version without
+sums are not read.
+
 A clip can be kept in several versions: version 0 is itself, the others are augmented, each by a
 seed of its own, so that training hears rooms, noise and codecs at the price of disk space.
 """
 
 import hashlib
-import os
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +31,8 @@ from mowe.data.augment import augment
 from mowe.data.manifest import Example
 from mowe.data.sampling import seconds
 from mowe.encoders import EncodedAudio
+from mowe.errors import CacheError
+from mowe.files import read_sealed, write_sealed
 from mowe.hints import spelled
 from mowe.model import AudioBatch, Features, make_batch
 from mowe.model.fusion import WeakFeatures
@@ -109,21 +114,18 @@ class FeatureStore:
         if version:
             key += f"|{version}"
         name = hashlib.sha256(key.encode()).hexdigest()[:24]
-        return self.folder / self._name(kind) / name[:2] / f"{name}.npy"
+        return self.folder / self._name(kind) / name[:2] / f"{name}.frames"
 
     def _text(self, sound: Sound) -> str:
         path = self._path("base", sound)
-        path = self.folder / "transcripts" / path.parent.name / f"{path.stem}.txt"
+        path = self.folder / "transcripts" / path.parent.name / f"{path.stem}.text"
         if not path.is_file():
             rate = self.model.base_encoder.sample_rate
             samples = _waveform(sound, rate)[rate].to(self.model.device)
             with torch.autocast(self.model.device.type, enabled=False):
                 *_, said = self.model.hints.write(self.model.base_encoder, samples)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(f".{os.getpid()}.partial")
-            partial.write_text(spelled(said.text), encoding="utf-8")
-            partial.replace(path)
-        return path.read_text(encoding="utf-8")
+            write_sealed(path, spelled(said.text).encode())
+        return read_sealed(path, CacheError).decode()
 
     def _padded(self, kind: str, sounds: Sequence[Sound]) -> EncodedAudio:
         missing = {path: one for one in sounds if not (path := self._path(kind, one)).is_file()}
@@ -137,7 +139,8 @@ class FeatureStore:
         return EncodedAudio(padded, mask.to(self.model.device))
 
     def _one(self, kind: str, sound: Sound) -> Tensor:
-        return torch.from_numpy(np.load(self._path(kind, sound), allow_pickle=False)).float()
+        stored = io.BytesIO(read_sealed(self._path(kind, sound), CacheError))
+        return torch.from_numpy(np.load(stored, allow_pickle=False)).float()
 
     @torch.inference_mode()
     def _compute(self, kind: str, sounds: Sequence[Sound]) -> None:
@@ -186,8 +189,6 @@ def _batches(sounds: Sequence[Sound]) -> list[list[Sound]]:
 
 
 def _write(path: Path, frames: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        np.save(file, frames, allow_pickle=False)
-    partial.replace(path)
+    stored = io.BytesIO()
+    np.save(stored, frames, allow_pickle=False)
+    write_sealed(path, stored.getvalue())

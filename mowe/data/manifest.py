@@ -7,13 +7,13 @@
 A line with `"audio": null` is a conversation in text alone, without the <audio> mark.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mowe.errors import ManifestError
+from mowe.files import read_jsonl
 
 AUDIO_TAG = "<audio>"
 ROLES = ("user", "assistant")
@@ -53,36 +53,20 @@ def read_manifest(path: Path, *, split: str | None = None) -> list[Example]:
     Raises:
         ManifestError: If the file cannot be read, or a line is wrong; names the line and the field.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
+    if not path.exists():
         raise ManifestError(
             f"there is no manifest {path}; `python -m corpus build --out "
             f"{path.parent}` (make corpus) builds one"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path.name} cannot be read: {error}") from error
-    lines = list(_examples(path, text))
+        )
+    lines = [
+        _example(fields, path.parent, where) for where, fields in read_jsonl(path, ManifestError)
+    ]
     kept = [one for one in lines if split is None or one.metadata.get("split", split) == split]
     if not kept:
         raise ManifestError(
             f"{path.name} holds no example{f' of split {split!r}' if split else ''}"
         )
     return kept
-
-
-def _examples(path: Path, text: str) -> Iterator[Example]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        where = f"{path.name} line {number}"
-        try:
-            fields = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ManifestError(f"{where} is not JSON: {error}") from error
-        if not isinstance(fields, dict):
-            raise ManifestError(f"{where} must be an object, found {type(fields).__name__}")
-        yield _example(fields, path.parent, where)
 
 
 def _example(fields: dict[str, Any], root: Path, where: str) -> Example:

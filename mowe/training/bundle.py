@@ -29,9 +29,9 @@ from mowe.checkpoint import read_config, sources
 from mowe.config import to_dict
 from mowe.data.manifest import read_manifest
 from mowe.errors import ConfigError, MoweError
+from mowe.files import file_sha256
 from mowe.training.config import read_training_config
 from mowe.training.run import read_mixture
-from mowe.weights.store import file_sha256
 
 ROOT = Path(__file__).parents[2]
 CHUNK_BYTES = 59_000_000
