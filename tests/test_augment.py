@@ -6,7 +6,7 @@ import torch
 
 from mowe.data.augment import add_noise, band_limit, code, spec_augment
 from mowe.data.augment import augment as damaged
-from mowe.training import augment
+from mowe.data import augment
 
 RATE = 16_000  # Hz
 
