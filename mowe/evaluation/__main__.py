@@ -9,7 +9,7 @@ from mowe.errors import MoweError
 from mowe.evaluation.baselines import BASELINES
 from mowe.evaluation.run import Settings, evaluate
 from mowe.evaluation.table import markdown
-from mowe.evaluation.tasks import SUITES, TASKS
+from mowe.evaluation.tasks import MANIFEST, MEASURES, SUITES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,6 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
             Settings(
                 checkpoint=given.checkpoint,
                 suite=given.suite,
+                measures=dict(given.measure),
                 manifest=given.manifest,
                 out=given.out,
                 tasks=tuple(given.task),
@@ -37,13 +38,24 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _measure(text: str) -> tuple[str, str]:
+    task, _, measure = text.rpartition("=")
+    return task, measure
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m mowe.evaluation", description=__doc__)
-    parser.add_argument("--checkpoint", default=DEFAULT_CHECKPOINT)
-    parser.add_argument("--suite", default="mini", help=", ".join(SUITES))
     parser.add_argument(
-        "--task", action="append", default=[], help=f"only this one, repeatable: {', '.join(TASKS)}"
+        "--checkpoint", default=DEFAULT_CHECKPOINT, help="preset, checkpoint folder or hub repo"
     )
+    parser.add_argument(
+        "--suite", default=MANIFEST, help=f"{MANIFEST} (what it holds), {', '.join(SUITES)}"
+    )
+    parser.add_argument("--task", action="append", default=[], help="only this one, repeatable")
+    parser.add_argument(
+        "--measure", action="append", default=[], metavar="TASK=MEASURE", type=_measure,
+        help=f"of a task, instead of the usual one, repeatable: {', '.join(MEASURES)}",
+    )  # fmt: skip
     parser.add_argument("--limit", type=int, help="examples of every group, instead of its own")
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--split", default="dev")

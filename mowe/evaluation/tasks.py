@@ -1,21 +1,34 @@
 """What is asked, how it is measured, and how many examples a suite takes: all of it data."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from mowe.data.manifest import Example
+from mowe.data.sampling import by_task
 from mowe.errors import ConfigError
 
 TRANSCRIBE = "transcribe"
 EACH, POOLED = "each source", "all sources"  # instead of the name of a source
+MANIFEST = "manifest"  # the suite of every task that a manifest has
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One task of the manifest."""
+    """One task of a manifest."""
 
-    group: str  # of the paper: ASR, ER, AQA, SQA or AC; "ours" is in none of them
+    group: str  # of the paper: ASR, ER, AQA, SQA or AC; "ours" or "other" is in none of them
     metrics: tuple[str, ...]  # keys of mowe.evaluation.measures.METRICS, the main one first
     max_new_tokens: int = 24  # of an answer
+
+    @property
+    def is_transcript(self) -> bool:
+        """Whether the answer is what is said, word for word."""
+        return self.metrics[0] == "WER"
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether an answer is right or wrong."""
+        return self.metrics[0] == "accuracy"
 
 
 _NAMED = ("accuracy", "macro F1")  # few labels, each with several examples
@@ -38,6 +51,15 @@ TASKS: Mapping[str, Task] = {
 }
 
 
+# by what an unknown task can be measured, and what stands beside it
+MEASURES: Mapping[str, tuple[str, ...]] = {
+    "WER": ("WER", "CER"),
+    "accuracy": ("accuracy",),
+    "METEOR": ("METEOR",),
+}
+_LONGEST = 80  # tokens of an answer to an unknown task
+
+
 @dataclass(frozen=True)
 class Group:
     """Examples that are scored together."""
@@ -52,13 +74,13 @@ class Group:
 class Suite:
     """What one run asks; the manifest may lack some of it."""
 
-    presets: tuple[str, ...]  # it is made for
     groups: tuple[Group, ...]  # a source's own group goes before EACH and POOLED
+    tasks: Mapping[str, Task]
 
 
 SUITES: Mapping[str, Suite] = {
     "mini": Suite(
-        presets=("mini", "base-only"),
+        tasks=TASKS,
         groups=(
             Group(TRANSCRIBE, "drascula", 80),
             Group(TRANSCRIBE, EACH, 30),
@@ -81,28 +103,70 @@ SUITES: Mapping[str, Suite] = {
             Group("unanswerable", limit=30),
         ),
     ),
-    # a few of everything, to see that a run works
-    "tiny": Suite(presets=("tiny-random",), groups=tuple(Group(task, EACH, 4) for task in TASKS)),
 }
 
 
-def find_suite(name: str) -> Suite:
+def find_suite(
+    name: str, examples: Sequence[Example] = (), measures: Mapping[str, str] | None = None
+) -> Suite:
     """The suite of this name.
 
+    Args:
+        name: One of `SUITES`, or `MANIFEST`: every task that the examples have, source by source.
+        examples: Held-out lines.
+        measures: A measure by task, instead of what `measured` says.
+
     Raises:
-        ConfigError: If there is none; the message lists them.
+        ConfigError: If there is none, or a measure is of an unknown task or itself unknown; the
+            message lists what there is.
     """
-    if name not in SUITES:
-        raise ConfigError(f"no suite {name!r}; there are {', '.join(SUITES)}")
-    return SUITES[name]
+    if name not in (MANIFEST, *SUITES):
+        raise ConfigError(f"no suite {name!r}; there are {', '.join((MANIFEST, *SUITES))}")
+    wanted = measures or {}
+    groups = by_task([one for one in examples if one.audio is not None])
+    for task, measure in wanted.items():
+        if task not in groups:
+            raise ConfigError(f"no task {task!r} to measure; the manifest has {', '.join(groups)}")
+        if measure not in MEASURES:
+            raise ConfigError(f"no measure {measure!r} of {task}; there are {', '.join(MEASURES)}")
+    suite = SUITES.get(name)
+    if suite is None:
+        tasks = {task: measured(task, groups[task]) for task in sorted(groups, key=_place)}
+        suite = Suite(groups=tuple(Group(task, EACH) for task in tasks), tasks=tasks)
+    chosen = {task: _other(measure) for task, measure in wanted.items()}
+    return Suite(groups=suite.groups, tasks={**suite.tasks, **chosen})
 
 
-def check_tasks(names: tuple[str, ...]) -> None:
+def measured(task: str, examples: Sequence[Example]) -> Task:
+    """A task as `TASKS` has it, as far as its lines let it; an unknown one by what they say.
+
+    METEOR where lines list `references`, else accuracy: the answer has the line's `label`, or its
+    own words where it has none.
+    """
+    if task in TASKS:
+        labelled = any(one.metadata.get("label") for one in examples)
+        metrics = tuple(one for one in TASKS[task].metrics if labelled or one != "label recall")
+        return replace(TASKS[task], metrics=metrics)
+    described = any(one.metadata.get("references") for one in examples)
+    return _other("METEOR" if described else "accuracy")
+
+
+def _other(measure: str) -> Task:
+    return Task(group="other", metrics=MEASURES[measure], max_new_tokens=_LONGEST)
+
+
+def _place(task: str) -> tuple[int, str]:
+    """Known tasks in their order, then the others by name."""
+    known = list(TASKS)
+    return (known.index(task) if task in known else len(known)), task
+
+
+def check_tasks(names: Sequence[str], suite: Suite) -> None:
     """Refuse a task that is not measured.
 
     Raises:
         ConfigError: Naming it and those there are.
     """
     for name in names:
-        if name not in TASKS:
-            raise ConfigError(f"no task {name!r} is measured; there are {', '.join(TASKS)}")
+        if name not in suite.tasks:
+            raise ConfigError(f"no task {name!r} is measured; there are {', '.join(suite.tasks)}")

@@ -21,6 +21,7 @@ class Vocabulary:
         languages: Token of each language by its English name, in the order of the tokens.
         never: Tokens that are never written: signs that are no speech, and control tokens.
         figures: Tokens that hold a digit.
+        blank: Token of a lone space.
     """
 
     def __init__(self, tokenizer: Tokenizer, never: Sequence[int] = ()) -> None:
@@ -32,6 +33,7 @@ class Vocabulary:
         self._tokenizer = tokenizer
         self.start = self._id("<|startoftranscript|>")
         self.end = self._id("<|endoftext|>")
+        self.blank = self._id("Ġ")
         self.tasks = {name: self._id(f"<|{name}|>") for name in ("transcribe", "translate")}
         # newer vocabularies call the same token so
         self.silence = self._id("<|nocaptions|>", "<|nospeech|>")
