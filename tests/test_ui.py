@@ -21,7 +21,7 @@ from mowe.assistant import Sampling, Turn
 from mowe.audio import load_audio
 from mowe.data.records import RecordsFile, Source
 from mowe.errors import AudioError
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 from mowe.ui import conversation as conversations
 from mowe.ui import specialization
 from mowe.ui.ask_events import AskEvents

@@ -14,7 +14,7 @@ from mowe.checkpoint import MoWE
 from mowe.errors import QuestionError
 from mowe.hints import Transcript
 from mowe.model import make_batch
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 
 MAX_BYTES = 64_000_000  # of what was heard, over all conversations: some two hours of sound
 _SEGMENT_BYTES = 300  # of a line of a transcript, about

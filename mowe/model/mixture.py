@@ -1,6 +1,7 @@
 """MoWE: base encoder, routers, chosen weak encoders, fusion, adapter, language model."""
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,12 +13,12 @@ from torch import Tensor, nn
 from mowe.config import EncoderConfig, MoWEConfig
 from mowe.encoders import AudioEncoder, EncodedAudio, build_encoder
 from mowe.model.adapter import AudioTokens, build_adapter
+from mowe.model.control import RoutingControl, controlled
 from mowe.model.fusion import Fusion, WeakFeatures
 from mowe.model.language_model import LanguageModel, Prompt
 from mowe.model.routing import (
     Router,
     Routing,
-    RoutingControl,
     RoutingLoss,
     pool_frames,
     routing_loss,
@@ -94,6 +95,7 @@ class MoWEModel(nn.Module):
         def encoder(one: EncoderConfig) -> AudioEncoder:
             return tune(build_encoder(one, folders.get(one.source)), one)
 
+        _warn_of_copies(config)
         self.base_encoder = encoder(config.base_encoder)
         self.weak_encoders = nn.ModuleList(encoder(one) for one in config.pool)
         base_dim, routing = self.base_encoder.dim, config.routing
@@ -106,6 +108,7 @@ class MoWEModel(nn.Module):
                 hidden_dim=routing.hidden_dim,
                 smoothing=routing.smoothing,
                 smoothing_amount=routing.smoothing_amount,
+                smooth_inference=routing.smooth_inference,
             )
             if config.pool_size
             else None
@@ -195,10 +198,7 @@ class MoWEModel(nn.Module):
         seconds = {"base_encoder": time.perf_counter() - started}
         routing = self.route(base, control)
         started = time.perf_counter()
-        weak = {
-            position: self.encode_weak(position, audio, rows)
-            for position, rows in _chosen_rows(routing).items()
-        }
+        weak = self.encode_pool(audio, _chosen_rows(routing))
         seconds["weak_encoders"] = time.perf_counter() - started
         return Features(base, routing, weak), seconds
 
@@ -211,8 +211,24 @@ class MoWEModel(nn.Module):
         """The routers' decision for base frames."""
         if self.router is None:
             return NO_ROUTING
-        routing: Routing = self.router(base.frames, base.mask, control)
-        return routing
+        return controlled(self.router, base.frames, base.mask, control)
+
+    def encode_pool(self, audio: AudioBatch, rows: Mapping[int, Tensor]) -> dict[int, WeakFeatures]:
+        """Features of the weak encoders by position; copies of one frozen encoder listen once.
+
+        Args:
+            audio: The recordings.
+            rows: The batch rows of each position that listens, `(chosen,)`, ascending.
+        """
+        first = self.config.first_copies
+        asked: dict[int, list[Tensor]] = {}
+        for position, some in rows.items():
+            asked.setdefault(first[position], []).append(some)
+        heard = {
+            position: self.encode_weak(position, audio, torch.cat(some).unique())
+            for position, some in asked.items()
+        }
+        return {position: heard[first[position]].of(some) for position, some in rows.items()}
 
     def encode_weak(self, position: int, audio: AudioBatch, rows: Tensor) -> WeakFeatures:
         """Features of the weak encoder at `position` for the batch rows `(chosen,)`."""
@@ -283,6 +299,20 @@ def _encoded(encoder: AudioEncoder, waveforms: Tensor, lengths: Tensor) -> Encod
     with nullcontext() if encoder.trained else torch.no_grad():
         encoded: EncodedAudio = encoder(waveforms, lengths)
     return encoded
+
+
+def _warn_of_copies(config: MoWEConfig) -> None:
+    copies = [
+        f"{config.encoder_names[place]} of {config.encoder_names[first]}"
+        for place, first in enumerate(config.first_copies)
+        if place != first
+    ]
+    if copies:
+        warnings.warn(
+            f"{config.preset}: frozen copies are one encoder ({', '.join(copies)}); "
+            "train them (`lora` or `full`), or leave them out",
+            stacklevel=3,
+        )
 
 
 def _chosen_rows(routing: Routing) -> dict[int, Tensor]:

@@ -13,7 +13,7 @@ from gradio import processing_utils, utils
 from mowe.assistant import Answer, Assistant, Sampling, Turn
 from mowe.audio import Recording
 from mowe.hints import FORMATS, Transcript, as_dict
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 from mowe.ui.conversation import Conversation, KeptTurn, Reply
 from mowe.ui.errors import plain_errors
 from mowe.ui.facts import answer_facts, idle_facts
