@@ -72,10 +72,10 @@ def controlled(
     names = router.names
     for_independent, for_dependent = control.of("independent"), control.of("dependent")
     _check(router, control)
-    independent, dependent = router.probabilities(frames, mask)
+    independent, dependent = router.logits(frames, mask)
     independent = _masked(independent, for_independent, names)
     dependent = _masked(dependent, for_dependent, names)
-    _, _, first, second = router.choose(independent, dependent)
+    independent, dependent, first, second = router.choose(independent, dependent)
     every = None if dependent is None else router.smoothed(dependent)
     first = _overridden(first, independent, for_independent, names)
     second = _overridden(second, every, for_dependent, names)
@@ -100,16 +100,11 @@ def _named(names: Sequence[str], some: Sequence[str], like: Tensor) -> Tensor:
     return torch.tensor([name in some for name in names], device=like.device)
 
 
-def _masked(
-    probabilities: Tensor | None, override: Override, names: Sequence[str]
-) -> Tensor | None:
-    """Probabilities that sum to 1 over what is not masked."""
-    if probabilities is None or not override.mask:
-        return probabilities
-    # a floor under the logarithm: what is left may have underflowed to 0
-    logits = probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
-    hidden = _named(names, override.mask, probabilities)
-    return logits.masked_fill(hidden, float("-inf")).softmax(dim=-1)
+def _masked(logits: Tensor | None, override: Override, names: Sequence[str]) -> Tensor | None:
+    """Logits `(batch, encoders)` under which nothing masked is ever likely."""
+    if logits is None or not override.mask:
+        return logits
+    return logits.masked_fill(_named(names, override.mask, logits), float("-inf"))
 
 
 def _overridden(

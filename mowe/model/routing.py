@@ -91,25 +91,26 @@ class Router(nn.Module):
         Raises:
             ValueError: If an axis is missing.
         """
-        return self.choose(*self.probabilities(frames, mask))
+        return self.choose(*self.logits(frames, mask))
 
-    def probabilities(self, frames: Tensor, mask: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """r_indep and r_dep, `(batch, encoders)` each, None for a router that does not exist."""
+    def logits(self, frames: Tensor, mask: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Of both routers, `(batch, encoders)` float32 each, None for one that does not exist."""
         pooled = pool_frames(frames, mask)  # (batch, base_dim)
         independent = dependent = None
         if self.independent_logits is not None:
-            rows = self.independent_logits.expand(len(pooled), -1)
-            independent = rows.float().softmax(dim=-1)
+            independent = self.independent_logits.expand(len(pooled), -1).float()
         if self.dependent is not None:
-            dependent = self.dependent(pooled).float().softmax(dim=-1)
+            dependent = self.dependent(pooled).float()
         return independent, dependent
 
     def choose(self, independent: Tensor | None, dependent: Tensor | None) -> Routing:
-        """Pick `top_k` encoders for each router; only what the data decides is smoothed."""
+        """Logits to probabilities and `top_k` picks; only what the data decides is smoothed."""
         first = second = None
         if independent is not None:
+            independent = independent.softmax(dim=-1)  # r_indep
             first = keep_top_k(independent, self.top_k)
         if dependent is not None:
+            dependent = dependent.softmax(dim=-1)  # r_dep
             second = keep_top_k(self.smoothed(dependent), self.top_k)
             if self.smoothing == "explore" and self.training:
                 second = explore(dependent, second, self.smoothing_amount, self.top_k)
