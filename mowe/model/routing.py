@@ -37,6 +37,16 @@ class Routing(NamedTuple):
             raise ValueError("a mixture without routers chooses nothing")
         return torch.stack([weights > 0 for weights in self.weights]).any(dim=0)
 
+    def chosen_rows(self) -> dict[int, Tensor]:
+        """Batch rows `(chosen,)` of each encoder that at least one example chose, by position."""
+        if not self.weights:
+            return {}
+        rows = {place: column.nonzero().squeeze(1) for place, column in enumerate(self.chosen.T)}
+        return {place: some for place, some in rows.items() if len(some)}
+
+
+NO_ROUTING = Routing(None, None, None, None)
+
 
 class Router(nn.Module):
     """Both routers of the paper over one pool; either can be left out."""
