@@ -16,11 +16,11 @@ from mowe.errors import AudioError
 
 SILENCE = 1e-4  # peak, -80 dB of full scale: below the noise of any recording
 
-Source = str | Path | bytes | tuple[np.ndarray, int]
+AudioSource = str | Path | bytes | tuple[np.ndarray, int]
 
 
 def load_audio(
-    source: Source,
+    source: AudioSource,
     *,
     name: str | None = None,
     limits: AudioLimits | None = None,

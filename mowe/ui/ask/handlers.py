@@ -17,9 +17,9 @@ from mowe.model.routing import RoutingControl
 from mowe.ui.ask.conversation import Conversation, KeptTurn, Reply
 from mowe.ui.ask.facts import answer_facts, idle_facts
 from mowe.ui.ask.kept_audio import AudioBudget, require
-from mowe.ui.ask.listening import Listening
-from mowe.ui.ask.panel import Picture, Routing, picture_values, recording_choice, routing_values
+from mowe.ui.ask.panel import Picture, RouterChart, picture_values, recording_choice, routing_values
 from mowe.ui.ask.routing_control import routing_control, routing_words
+from mowe.ui.ask.uploads import Uploads
 from mowe.ui.shared.errors import plain_errors
 from mowe.ui.shared.gpu import on_gpu, transcript_seconds
 
@@ -57,7 +57,7 @@ class AskEvents:
         """
         self.assistant = assistant
         self.budget = budget or AudioBudget()
-        self.listening = Listening(assistant.limits, self.budget)
+        self.uploads = Uploads(assistant.limits, self.budget)
         self.idle_facts = idle_facts(assistant.preset, assistant.device, assistant.encoder_names)
         self.stream = on_gpu(self._stream)
         self.write_down = on_gpu(self._write_down, transcript_seconds)
@@ -79,7 +79,7 @@ class AskEvents:
         paths = [*ticked, given.audio] if given.audio else ticked
         conversation = conversation.current(number)
         with plain_errors():
-            recordings = self.listening.keep(conversation, paths)
+            recordings = self.uploads.keep(conversation, paths)
             conversation = conversation.asked(given.question or "", recordings)
         return conversation, True, conversation.messages(), *_running()
 
@@ -113,7 +113,7 @@ class AskEvents:
         """Stream the reply: conversation, chat, the emptied inputs, facts, routing, picture."""
         with plain_errors():
             sampling = _sampling(max_new_tokens, temperature, top_p, seed)
-            turns = self.listening.turns(conversation)
+            turns = self.uploads.turns(conversation)
         words = routing_words(routing, self.assistant.encoder_names)
         newest = len(conversation.recordings) - 1
         shown, first = 0.0, True
@@ -126,7 +126,7 @@ class AskEvents:
                     continue
                 conversation = conversation.answered(Reply(answer, sampling, routing))
                 inputs = empty_inputs() if first else _kept(Inputs)
-                charts = routing_values(conversation, newest) if first else _kept(Routing)
+                charts = routing_values(conversation, newest) if first else _kept(RouterChart)
                 timeline = answer.finished and len(answer.windows) > 1
                 picture = self._picture(conversation, newest) if timeline else _kept(Picture)
                 facts = answer_facts(answer, sampling, words)
@@ -195,7 +195,7 @@ class AskEvents:
         return *routing_values(conversation, number), *self._picture(conversation, number)
 
     def _picture(self, conversation: Conversation, number: int) -> Picture:
-        audio = self.listening.audio(conversation, number)
+        audio = self.uploads.audio(conversation, number)
         return picture_values(conversation, number, audio)
 
     def ask(
@@ -225,7 +225,7 @@ class AskEvents:
         """
         with plain_errors():
             sampling = _sampling(max_new_tokens, temperature, top_p, seed)
-            recordings = (self.listening.load(audio),) if audio else ()
+            recordings = (self.uploads.load(audio),) if audio else ()
         turns = [Turn("user", question or "", recordings)]
         file = recordings[0].name if recordings else None
         answers = self.stream(turns, sampling, routing_control(routing))
@@ -252,7 +252,7 @@ class AskEvents:
         if not audio:
             raise gr.Error("A recording is needed.", print_exception=False)
         with plain_errors():
-            recording = self.listening.load(audio)
+            recording = self.uploads.load(audio)
         for said in self.write_down(recording, (language or "").strip().title(), translate):
             formats = {name: form(said) for name, form in FORMATS.items()}
             yield said.text, {"file": recording.name, **as_dict(said), **formats}
@@ -279,7 +279,7 @@ def empty_inputs() -> Inputs:
     return Inputs(None, (), gr.CheckboxGroup(choices=[], value=[], visible=False), "")
 
 
-def _kept(group: type[Inputs | Routing | Picture]) -> Any:
+def _kept(group: type[Inputs | RouterChart | Picture]) -> Any:
     """A group of components left as they are."""
     return group(*(gr.skip() for _ in group._fields))
 

@@ -10,7 +10,7 @@ from mowe.ui.ask.conversation import Conversation
 from mowe.ui.ask.kept_audio import AudioBudget, KeptRecording, require
 
 
-class Listening:
+class Uploads:
     """Reads what visitors upload, and keeps it within what is allowed."""
 
     def __init__(self, limits: AudioLimits, budget: AudioBudget) -> None:
