@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio import processing_utils, utils
 
-from mowe.assistant import Answer, Assistant, Sampling, Turn
+from mowe.assistant import Answer, Assistant, HeardMemory, Sampling, Turn
 from mowe.audio import Recording
 from mowe.hints import FORMATS, Transcript, as_dict
 from mowe.model.routing import RoutingControl
@@ -63,10 +63,16 @@ class AskEvents:
         self.write_down = on_gpu(self._write_down, transcript_seconds)
 
     def _stream(
-        self, turns: Sequence[Turn], sampling: Sampling, control: RoutingControl | None
+        self,
+        turns: Sequence[Turn],
+        sampling: Sampling,
+        control: RoutingControl | None,
+        memory: HeardMemory,
     ) -> Iterator[Answer]:
         with plain_errors():  # here, since a lent GPU's process passes on no other error
-            yield from self.assistant.stream(turns, sampling=sampling, control=control)
+            yield from self.assistant.stream(
+                turns, sampling=sampling, control=control, memory=memory
+            )
 
     def begin(
         self, conversation: Conversation, number: int, busy: bool, *inputs: Any
@@ -117,9 +123,9 @@ class AskEvents:
         words = routing_words(routing, self.assistant.encoder_names)
         newest = len(conversation.recordings) - 1
         shown, first = 0.0, True
-        answers = self.stream(turns, sampling, routing_control(routing))
+        answers = self.stream(turns, sampling, routing_control(routing), conversation.memory)
         # a closed page or a Stop ends the decoding now, not at collection
-        with self.budget.answering(conversation.recordings), closing(answers):
+        with self.budget.answering(conversation.kept), closing(answers):
             for answer in answers:
                 now = time.monotonic()
                 if not (first or answer.finished) and now - shown < MIN_UPDATE_SECONDS:
@@ -191,7 +197,7 @@ class AskEvents:
     def show(self, conversation: Conversation, recording: int | None) -> tuple[Any, ...]:
         """Charts and tables of another recording of the conversation."""
         number = -1 if recording is None else recording
-        self.budget.use(conversation.recordings)
+        self.budget.use(conversation.kept)
         return *routing_values(conversation, number), *self._picture(conversation, number)
 
     def _picture(self, conversation: Conversation, number: int) -> Picture:
@@ -228,7 +234,7 @@ class AskEvents:
             recordings = (self.uploads.load(audio),) if audio else ()
         turns = [Turn("user", question or "", recordings)]
         file = recordings[0].name if recordings else None
-        answers = self.stream(turns, sampling, routing_control(routing))
+        answers = self.stream(turns, sampling, routing_control(routing), HeardMemory())
         try:
             for answer in answers:
                 yield answer.text, {"file": file, **answer.to_dict()}
@@ -262,7 +268,7 @@ class AskEvents:
     ) -> Iterator[Transcript]:
         with plain_errors():
             yield from self.assistant.stream_transcript(
-                recording, language=language, translate=translate
+                recording, language=language, translate=translate, memory=HeardMemory()
             )
 
     @staticmethod

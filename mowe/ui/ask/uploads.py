@@ -34,7 +34,7 @@ class Uploads:
             AudioError: If one cannot be used, the conversation would hold too much, or something
                 that it needs was let go and is not among them.
         """
-        self.budget.use(conversation.recordings)
+        self.budget.use(conversation.kept)
         new: list[KeptRecording] = []
         for path in paths:  # one by one: their sum may be far more than is allowed
             recording = self.load(path)
