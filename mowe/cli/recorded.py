@@ -101,12 +101,12 @@ def _decoded(
         first = group[0]
         try:
             with interrupt.held():
-                recording = load_audio(first.path, limits=desk.limits)
+                recording = load_audio(
+                    first.path, start=first.start, end=first.end, limits=desk.limits
+                )
         except AudioError as error:
             desk.fail(first.path, error)
             continue
-        if first.start or first.end is not None:
-            recording = recording.window(first.start, first.end or recording.seconds)
         yield group, sha256, recording
 
 

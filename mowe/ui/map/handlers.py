@@ -211,10 +211,10 @@ class MapEvents:
         message = gr.Textbox(NOT_SHIPPED if view.shipped else NOT_HERE, visible=path is None)
         if path is not None:
             row = view.points.table.iloc[place]
+            start = row["clip_start"]
             end = None if row["clip_end"] != row["clip_end"] else row["clip_end"]
-            recording = load_audio(path, limits=self.assistant.limits)
-            if row["clip_start"] or end is not None:
-                recording = recording.window(row["clip_start"], end or recording.seconds)
+            recording = load_audio(path, start=start, end=end, limits=self.assistant.limits)
+            if start or end is not None:
                 sound = gr.Audio((SAMPLE_RATE, _pcm(recording)), visible=True)
             else:
                 folder = utils.get_upload_folder()
