@@ -164,9 +164,7 @@ def _sounds(examples: Sequence[Example], versions: Sequence[int]) -> list[Sound]
 def _waveform(sound: Sound, rate: int) -> dict[int, Tensor]:
     example, version = sound
     assert example.audio is not None
-    recording = load_audio(example.audio)
-    if example.start or example.end is not None:
-        recording = recording.window(example.start, example.end or recording.seconds)
+    recording = load_audio(example.audio, start=example.start, end=example.end)
     samples = recording.at(rate)
     if version:
         samples = augment(samples, rate, f"{example.clip}|{version}")
