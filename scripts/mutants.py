@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-TESTS = ("test_paper", "test_routing", "test_fusion_adapter", "test_control")
+TESTS = ("test_paper.py", "test_routing.py", "test_fusion_adapter.py", "test_control.py")
+MODEL, TRAINED = "test_model.py::test_", "test_trained_encoders.py::test_"
+ALONE = f"{MODEL}an_examples_tokens_do_not_depend_on_batch_mates_or_padding"
 MAX_SECONDS = 120  # of one mutant's tests; a mutant that hangs counts as noticed
 
 
@@ -27,7 +29,7 @@ class Mutant(NamedTuple):
     old: str  # stands in the file exactly once
     new: str
     why: str  # what is wrong with it
-    tests: tuple[str, ...] = TESTS
+    tests: tuple[str, ...] = TESTS  # files or single tests under tests/
 
 
 # What the paper's mechanism stands and falls with: none of these may survive.
@@ -244,14 +246,14 @@ OTHERS = (
         "projected = self.projections[position](features.frames.float())",
         "projected = self.projections[0](features.frames.float())",
         "every encoder goes through the first one's projection",
-        ("test_paper", "test_model"),
+        ("test_paper.py", f"{MODEL}forcing_an_encoder_changes_the_tokens"),
     ),
     Mutant(
         "fusion.py",
         "projected = projected * features.mask.unsqueeze(-1)",
         "pass",
         "the projection's bias sounds behind an example's end",
-        (*TESTS, "test_model"),
+        (*TESTS, ALONE),
     ),
     Mutant(
         "fusion.py",
@@ -282,28 +284,28 @@ OTHERS = (
         "waveforms = audio.waveforms[rate][rows, : int(lengths.max())]",
         "waveforms = audio.waveforms[rate][: len(rows), : int(lengths.max())]",
         "an encoder listens to recordings that did not choose it",
-        ("test_paper", "test_model"),
+        ("test_paper.py", ALONE),
     ),
     Mutant(
         "mixture.py",
         "return controlled(self.router, base.frames, base.mask, control)",
         "return controlled(self.router, base.frames, base.mask, None)",
         "overrides are ignored",
-        ("test_model",),
+        (f"{MODEL}forcing_an_encoder_changes_the_tokens",),
     ),
     Mutant(
         "mixture.py",
         "with nullcontext() if encoder.trained else torch.no_grad():",
         "with torch.no_grad():",
         "trained encoders get no gradient",
-        ("test_trained_encoders",),
+        (f"{TRAINED}gradients_flow_through_an_encoder_only_where_it_is_trained",),
     ),
     Mutant(
         "tuning.py",
         'elif config.train == "none":',
         "elif not config.train:",
         "frozen encoders are trained",
-        ("test_trained_encoders",),
+        (f"{TRAINED}only_trained_encoders_enter_training_mode",),
     ),
     Mutant(
         "control.py",
@@ -430,7 +432,7 @@ def _noticed(tree: Path, tests: tuple[str, ...]) -> bool:
 
 
 def _paths(tests: tuple[str, ...]) -> list[str]:
-    return [f"tests/{test}.py" for test in tests]
+    return [f"tests/{test}" for test in tests]
 
 
 if __name__ == "__main__":
