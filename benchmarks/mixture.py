@@ -16,7 +16,7 @@ def load() -> Callable[[dict[str, Any]], Reply]:
     torch.set_num_threads(CORES)
     from mowe.assistant import Sampling, Turn, load_assistant
     from mowe.audio import load_audio
-    from mowe.model.routing import RoutingControl
+    from mowe.model.control import RoutingControl
 
     assistant = load_assistant(sys.argv[1], device="cpu")
     tokenizer = assistant.model.language_model.tokenizer

@@ -23,8 +23,8 @@ from mowe.analysis.worth.counterfactual import (
 from mowe.assistant import Assistant, HeardMemory, Sampling
 from mowe.audio import load_audio
 from mowe.errors import QuestionError
+from mowe.model.control import RoutingControl
 from mowe.model.language_model import IGNORED, Message, Prompt
-from mowe.model.routing import RoutingControl
 from mowe.ui.ask.routing_control import routing_choices, routing_control
 from mowe.ui.routing.counterfactual import CounterfactualEvents, highlighted, row
 from mowe.ui.routing.handlers import Comparison

@@ -13,7 +13,7 @@ from mowe.checkpoint import MoWE
 from mowe.config import HintsConfig
 from mowe.errors import QuestionError
 from mowe.hints import Segment, Transcript
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 from mowe.presets import TINY_RANDOM
 
 SHORT = Sampling(max_new_tokens=2)

@@ -18,7 +18,7 @@ from mowe.assistant.routed import BATCH_SECONDS, route_windows
 from mowe.audio import load_audio
 from mowe.data.records import LABELS, LabelledClip, RecordsFile, content_sha256
 from mowe.errors import RecordsError
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 
 ENCODERS = FakeAssistant.encoder_names
 

@@ -29,7 +29,7 @@ from mowe.data.sampling import (
 )
 from mowe.errors import ConfigError, ManifestError
 from mowe.hints.naming import Named, SoundEvents
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 from mowe.presets import TINY_RANDOM
 from mowe.training import loop
 from mowe.training import run as running

@@ -21,7 +21,7 @@ from mowe.assistant import Sampling, Turn
 from mowe.audio import load_audio
 from mowe.data.records import LabelledClip, RecordsFile
 from mowe.errors import AudioError
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 from mowe.ui.ask import conversation as conversations
 from mowe.ui.ask.conversation import Conversation
 from mowe.ui.ask.handlers import AskEvents

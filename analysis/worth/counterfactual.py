@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from mowe.assistant import APART, Answer, Assistant, HeardMemory, Sampling, Turn
 from mowe.audio import Recording
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 
 LEARNED = "learned routing"
 SAME, REMOVED, ADDED = "same", "removed", "added"

@@ -31,8 +31,8 @@ from mowe.audio import AudioLimits, Recording
 from mowe.checkpoint import MoWE
 from mowe.errors import QuestionError
 from mowe.hints import Transcript, as_dict
+from mowe.model.control import RoutingControl
 from mowe.model.language_model import IGNORED, Prompt
-from mowe.model.routing import RoutingControl
 from mowe.presets import PRESETS
 
 DEFAULT_CHECKPOINT = "mini"

@@ -15,7 +15,7 @@ from mowe.checkpoint import MoWE
 from mowe.errors import QuestionError
 from mowe.hints import Transcript
 from mowe.model import make_batch
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 
 _SEGMENT_BYTES = 300  # of a line of a transcript, about
 _SPAN_BYTES = 16  # of two times

@@ -30,8 +30,8 @@ from mowe.data.sampling import seconds
 from mowe.encoders import EncodedAudio
 from mowe.hints import spelled
 from mowe.model import AudioBatch, Features, make_batch
+from mowe.model.control import RoutingControl
 from mowe.model.fusion import WeakFeatures
-from mowe.model.routing import RoutingControl
 
 _FILL_SECONDS = 60.0  # audio per encoder call while filling
 _FRAME_STEP = 64  # frames; few different shapes spare the CPU kernels a rebuild at every step

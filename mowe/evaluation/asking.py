@@ -17,7 +17,7 @@ from mowe.data.manifest import AUDIO_TAG, Example
 from mowe.errors import ManifestError
 from mowe.evaluation.ledger import Ledger, Row
 from mowe.evaluation.tasks import EACH, POOLED, TASKS, Group, Suite
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 
 MODEL = "model"  # who answered, in the ledger
 

@@ -13,7 +13,7 @@ from gradio import processing_utils, utils
 from mowe.assistant import Answer, Assistant, HeardMemory, Sampling, Turn
 from mowe.audio import Recording
 from mowe.hints import FORMATS, Transcript, as_dict
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 from mowe.ui.ask.conversation import Conversation, KeptTurn, Reply
 from mowe.ui.ask.facts import answer_facts, idle_facts
 from mowe.ui.ask.kept_audio import AudioBudget, require

@@ -7,7 +7,7 @@ import spaces  # before anything touches CUDA
 
 from mowe.assistant import HeardMemory, Sampling, Turn
 from mowe.audio import Recording
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 
 START_SECONDS = 15.0  # moving the weights and the first token
 SECONDS_PER_AUDIO_SECOND = 0.05
