@@ -15,6 +15,7 @@ from mowe.errors import ConfigError
 ROUTERS = ("both", "dependent", "independent", "none")
 ADAPTERS = ("stack", "conv", "naming")
 SMOOTHINGS = ("as-printed", "uniform", "off")
+TRAININGS = ("none", "lora", "full")
 
 
 def _require(condition: bool, message: str) -> None:
@@ -37,10 +38,19 @@ class EncoderConfig:
         default_factory=dict
     )  # sizes, in the family's own terms
     window_seconds: float = 0.0  # pad every input to this length; 0 encodes only what is there
+    train: str = "none"  # one of TRAININGS: frozen, LoRA on its linear layers, or every parameter
+    lora_rank: int = 8  # of `lora`, 1 or more
 
     def __post_init__(self) -> None:
         _require(bool(self.name), "an encoder needs a name")
         check_source(self.source)
+        _require(
+            self.train in TRAININGS,
+            f"{self.name}: train must be one of {TRAININGS}, found {self.train!r}",
+        )
+        _require(
+            self.lora_rank >= 1, f"{self.name}: lora_rank must be 1 or more, found {self.lora_rank}"
+        )
         _require(
             0 <= self.window_seconds <= 30,
             f"{self.name}: window_seconds must be 0 to 30, found {self.window_seconds}",
@@ -174,9 +184,19 @@ class MoWEConfig:
         return 0 if self.routing.kind == "none" else len(self.weak_encoders)
 
     @property
+    def pool(self) -> tuple[EncoderConfig, ...]:
+        """The routed weak encoders, in the order of every weight vector."""
+        return self.weak_encoders[: self.pool_size]
+
+    @property
     def encoder_names(self) -> tuple[str, ...]:
         """Names of the routed weak encoders, in the order of every weight vector."""
-        return tuple(encoder.name for encoder in self.weak_encoders[: self.pool_size])
+        return tuple(encoder.name for encoder in self.pool)
+
+    @property
+    def trains_encoders(self) -> bool:
+        """Whether an encoder is trained, so that its features cannot be computed once."""
+        return any(encoder.train != "none" for encoder in (self.base_encoder, *self.pool))
 
 
 def check_source(source: str) -> None:

@@ -34,7 +34,7 @@ HOMES = {
     "zipfile": ("mowe.weights", "corpus"),
     "pickle": ("mowe.weights",),
     "transformers": ("mowe.encoders", "mowe.hints", "mowe.model.language_model", "mowe.evaluation"),
-    "peft": ("mowe.model.language_model",),
+    "peft": ("mowe.model.tuning", "mowe.model.language_model"),
     "huggingface_hub": ("mowe.weights", "mowe.checkpoint"),
     "accelerate": ("mowe.training",),
     "gradio": ("mowe.ui", "app"),

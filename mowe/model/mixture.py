@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from mowe.model.routing import (
     pool_frames,
     routing_loss,
 )
+from mowe.model.tuning import tune
 
 NO_ROUTING = Routing(None, None, None, None)
 Distort = Callable[[Tensor, Tensor], Tensor]
@@ -36,7 +38,7 @@ class AudioBatch(NamedTuple):
 
 
 class Features(NamedTuple):
-    """What the frozen encoders say; can be cached, since none of it is trained."""
+    """What the encoders say; that of frozen encoders can be cached."""
 
     base: EncodedAudio
     routing: Routing
@@ -90,11 +92,10 @@ class MoWEModel(nn.Module):
         self.config = config
 
         def encoder(one: EncoderConfig) -> AudioEncoder:
-            return build_encoder(one, folders.get(one.source)).requires_grad_(False).eval()
+            return tune(build_encoder(one, folders.get(one.source)), one)
 
         self.base_encoder = encoder(config.base_encoder)
-        pool = config.weak_encoders[: config.pool_size]
-        self.weak_encoders = nn.ModuleList(encoder(one) for one in pool)
+        self.weak_encoders = nn.ModuleList(encoder(one) for one in config.pool)
         base_dim, routing = self.base_encoder.dim, config.routing
         self.router = (
             Router(
@@ -150,24 +151,40 @@ class MoWEModel(nn.Module):
         """Where the model lies."""
         return self.language_model.embedding.weight.device
 
-    def train(self, mode: bool = True) -> "MoWEModel":
-        """Switch training mode; frozen encoders stay in evaluation mode."""
-        super().train(mode)
-        self.base_encoder.eval()
-        self.weak_encoders.eval()
-        return self
+    @property
+    def trained_encoders(self) -> dict[str, AudioEncoder]:
+        """Encoders that are trained, in part or in full, by module name."""
+        encoders = {"base_encoder": self.base_encoder}
+        encoders |= {f"weak_encoders.{place}": one for place, one in enumerate(self.pool)}
+        return {name: one for name, one in encoders.items() if one.trained}
+
+    def encoder_parameters(self) -> list[nn.Parameter]:
+        """What is trained inside the encoders; nothing where all are frozen."""
+        return [
+            parameter
+            for encoder in self.trained_encoders.values()
+            for name, parameter in encoder.named_parameters()
+            if name in encoder.trained
+        ]
 
     def trained_state(self) -> dict[str, Tensor]:
-        """What training changes: routers, projections, adapter and LoRA, by parameter name."""
+        """What training changes, by parameter name.
+
+        Routers, projections, adapter, the language model's LoRA, and what is trained inside the
+        encoders.
+        """
         rooms = {"router": self.router, "fusion": self.fusion, "adapter": self.adapter}
-        own = {
+        state = {
             f"{room}.{name}": tensor
             for room, module in rooms.items()
             if module is not None
             for name, tensor in module.state_dict().items()
         }
+        for room, encoder in self.trained_encoders.items():
+            named = encoder.named_parameters()
+            state |= {f"{room}.{name}": one.data for name, one in named if name in encoder.trained}
         lora = self.language_model.trained_state()
-        return own | {f"language_model.{name}": tensor for name, tensor in lora.items()}
+        return state | {f"language_model.{name}": tensor for name, tensor in lora.items()}
 
     def encode(
         self, audio: AudioBatch, control: RoutingControl | None = None
@@ -185,12 +202,10 @@ class MoWEModel(nn.Module):
         seconds["weak_encoders"] = time.perf_counter() - started
         return Features(base, routing, weak), seconds
 
-    @torch.no_grad()
     def encode_base(self, audio: AudioBatch) -> EncodedAudio:
         """Base frames `(batch, frames, base_dim)` and their mask."""
         rate = self.base_encoder.sample_rate
-        frames: EncodedAudio = self.base_encoder(audio.waveforms[rate], audio.lengths[rate])
-        return frames
+        return _encoded(self.base_encoder, audio.waveforms[rate], audio.lengths[rate])
 
     def route(self, base: EncodedAudio, control: RoutingControl | None = None) -> Routing:
         """The routers' decision for base frames."""
@@ -199,13 +214,13 @@ class MoWEModel(nn.Module):
         routing: Routing = self.router(base.frames, base.mask, control)
         return routing
 
-    @torch.no_grad()
     def encode_weak(self, position: int, audio: AudioBatch, rows: Tensor) -> WeakFeatures:
         """Features of the weak encoder at `position` for the batch rows `(chosen,)`."""
         encoder = self.pool[position]
         rate = encoder.sample_rate
         lengths = audio.lengths[rate][rows]
-        frames, mask = encoder(audio.waveforms[rate][rows, : int(lengths.max())], lengths)
+        waveforms = audio.waveforms[rate][rows, : int(lengths.max())]
+        frames, mask = _encoded(encoder, waveforms, lengths)
         return WeakFeatures(rows, frames, mask, encoder.frames_per_second)
 
     def fuse(self, features: Features) -> Tensor:
@@ -261,6 +276,13 @@ class MoWEModel(nn.Module):
         routing = routing_loss(heard.routing)
         total = next_token + self.config.routing.loss_weight * routing.total
         return Losses(total, next_token, routing)
+
+
+def _encoded(encoder: AudioEncoder, waveforms: Tensor, lengths: Tensor) -> EncodedAudio:
+    """Frames and mask; the graph is kept only for an encoder that is trained."""
+    with nullcontext() if encoder.trained else torch.no_grad():
+        encoded: EncodedAudio = encoder(waveforms, lengths)
+    return encoded
 
 
 def _chosen_rows(routing: Routing) -> dict[int, Tensor]:
