@@ -239,10 +239,10 @@ class StepRouting(NamedTuple):
 def routing_diversity(weights: Tensor, step: StepRouting | None = None) -> Tensor:
     """Entropy of the mean weights, in nats (Eq. 9); high means the pool is shared.
 
-    With p the mean over all N examples of an optimizer step, a micro-batch's share is
-    `sum_i weights_i * (-log p - 1) / N + n / N`, with p held constant: the shares of all micro-batches
-    add up to the entropy of p, and their gradients to its gradient. The mean of the micro-batches'
-    own entropies would be another quantity.
+    With p the mean over all N examples of an optimizer step, held constant, the share of n of them
+    is `sum_i weights_i * (-log p - 1) / N + n / N`: the shares of all micro-batches add up to the
+    entropy of p, and their gradients to its gradient. The mean of the micro-batches' own entropies
+    would be another quantity.
 
     Args:
         weights: Probabilities of the data-dependent router, `(batch, encoders)`.

@@ -12,24 +12,7 @@ from mowe.training.settings import Settings, choice, number, numbers, texts, who
 
 ROOMS = ("router", "fusion", "adapter", "lora", "encoders")  # what can be trained
 # settings that stood beside one another before there were sections
-_FLAT = frozenset(
-    [
-        "manifest",
-        "features",
-        "steps",
-        "batch",
-        "accumulate",
-        "bucket",
-        "align_steps",
-        "name_tasks",
-        "rate",
-        "lora_rate",
-        "router_rate",
-        "dense_steps",
-        "log_every",
-        "dev_every",
-    ]
-)
+_FLAT = {"manifest", "features", "steps", "batch", "accumulate", "align_steps", "rate", "log_every"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +23,7 @@ class DataConfig(Settings):
     manifest: Path
     features: Path | None = None  # where features are cached; default: features/ of the run
     task_weights: Mapping[str, float] = numbers()  # shares of the examples; 1 by default
-    optional_tasks: tuple[str, ...] = (
-        texts()
-    )  # left out, with a line, where the manifest lacks them
+    optional_tasks: tuple[str, ...] = texts()  # left out where the manifest lacks them
     upsampling: Mapping[str, float] = numbers(zero=False)  # how often a source's transcripts occur
     versions: int = whole(1, least=1)  # of a training clip: itself, the others augmented
     fixed_version_sources: tuple[str, ...] = texts()  # their clips exist in one version each
@@ -128,9 +109,7 @@ class TrainingConfig(Settings):
         if not self.train:
             raise ConfigError(f"train must name some of {list(ROOMS)}, found none")
         if self.pretraining.steps and not self.pretraining.tasks:
-            raise ConfigError(
-                "pretraining.tasks must name a task where there are steps, found none"
-            )
+            raise ConfigError("pretraining.tasks must name a task for its steps, found none")
         if self.pretraining.steps and self.train == ("lora",):
             raise ConfigError(
                 "pretraining.steps must be 0 where train names LoRA alone, which it does not use, "
@@ -167,8 +146,8 @@ def read_training_config(path: Path) -> TrainingConfig:
         raise ConfigError(f"{path.name} is not a training recipe: {error}") from error
     if isinstance(plain, dict) and (flat := sorted(_FLAT & plain.keys())):
         raise ConfigError(
-            f"{path.name} is a flat recipe of a version before 0.2 ({', '.join(flat)}): its settings "
-            'stand in sections now, see "Recipes of before 0.2" in docs/TRAINING.md'
+            f"{path.name} is a recipe of before version 0.2 ({', '.join(flat)}): settings stand in "
+            'sections now, see "Recipes of before 0.2" in docs/TRAINING.md'
         )
     try:
         return TrainingConfig.read(plain)

@@ -9,6 +9,7 @@ from torch import nn
 
 from mowe.checkpoint import MoWE
 from mowe.errors import ConfigError
+from mowe.model.tuning import is_lora
 
 
 def trained_parameters(model: MoWE, names: Sequence[str]) -> dict[str, list[nn.Parameter]]:
@@ -17,19 +18,13 @@ def trained_parameters(model: MoWE, names: Sequence[str]) -> dict[str, list[nn.P
     Raises:
         ConfigError: If the encoders are named, and the mixture trains none.
     """
-    lora = (one for name, one in model.language_model.named_parameters() if ".lora_" in name)
-    encoders = (
-        parameter
-        for encoder in (model.base_encoder, *model.pool)
-        for name, parameter in encoder.named_parameters()
-        if name in encoder.trained
-    )
+    lora = (one for name, one in model.language_model.named_parameters() if is_lora(name))
     rooms = {
         "router": [] if model.router is None else list(model.router.parameters()),
         "fusion": list(model.fusion.parameters()),
         "adapter": list(model.adapter.parameters()),
         "lora": list(lora),
-        "encoders": list(encoders),
+        "encoders": model.encoder_parameters(),
     }
     if "encoders" in names and not rooms["encoders"]:
         raise ConfigError(

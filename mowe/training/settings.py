@@ -18,8 +18,10 @@ def _setting(default: Any, allowed: str, fits: Callable[[Any], bool]) -> Any:
     return field(default=default, metadata=about)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_number(value: Any, *, zero: bool) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return 0 <= value < math.inf and (zero or value > 0)
 
 
 def whole(default: int, *, least: int = 0) -> Any:
@@ -32,9 +34,7 @@ def number(default: float, *, most: float = math.inf, zero: bool = True) -> Any:
     """A number from 0 on, or above 0."""
     least = "from 0" if zero else "above 0"
     kind = f"a number {least}{' on' if most == math.inf else f' to {most:g}'}"
-    return _setting(
-        default, kind, lambda one: _is_number(one) and bool(zero or one) and 0 <= one <= most
-    )
+    return _setting(default, kind, lambda one: _is_number(one, zero=zero) and one <= most)
 
 
 def numbers(*, zero: bool = True) -> Any:
@@ -42,9 +42,7 @@ def numbers(*, zero: bool = True) -> Any:
 
     def fits(value: Any) -> bool:
         known = isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
-        return known and all(
-            _is_number(one) and (one > 0 or (zero and not one)) for one in value.values()
-        )
+        return known and all(_is_number(one, zero=zero) for one in value.values())
 
     return _setting({}, f"an object of numbers {'from 0 on' if zero else 'above 0'}", fits)
 

@@ -1,4 +1,4 @@
-"""How far a run is, on disk: what is trained, the optimizer's state and the step, with their sums."""
+"""How far a run is, on disk: what is trained, the optimizer's state, the step, and their sums."""
 
 import json
 import shutil

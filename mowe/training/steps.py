@@ -104,11 +104,7 @@ class Step(nn.Module):
         """
         heard = [one for one in sounds if one.example.audio is not None]
         prompts = self._prompts(heard, [one for one in sounds if one.example.audio is None])
-        known = (
-            [label_of(one.example, self._adapter.namer) for one in heard]
-            if self.naming_weight
-            else []
-        )
+        known = self._known(heard)
         counts = [len(heard), sum(map(label_tokens, prompts)), *naming_counts(known)]
         base, routed = None, torch.zeros(self.model.config.pool_size, dtype=torch.float64)
         if heard:
@@ -167,10 +163,11 @@ class Step(nn.Module):
         asked = [prompt_of(self.model, sound.example, said) for sound, said in texts]
         return asked + [prompt_of(self.model, sound.example) for sound in silent]
 
-    @property
-    def _adapter(self) -> NamingAdapter:
-        assert isinstance(self.model.adapter, NamingAdapter)
-        return self.model.adapter
+    def _known(self, heard: Sequence[Sound]) -> list[Label]:
+        adapter = self.model.adapter
+        if not self.naming_weight or not isinstance(adapter, NamingAdapter):
+            return []
+        return [label_of(one.example, adapter.namer) for one in heard]
 
 
 def _placed(prompts: Sequence[Prompt], heard: Heard | None) -> list[Prompt]:
