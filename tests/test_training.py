@@ -193,7 +193,9 @@ def test_a_run_starts_from_another_ones_checkpoint(corpus):
 
 
 def test_nothing_but_what_train_names_changes(corpus):
-    before = {name: one.clone() for name, one in build_run(settings(corpus)).model.state_dict().items()}
+    before = {
+        name: one.clone() for name, one in build_run(settings(corpus)).model.state_dict().items()
+    }
     train(settings(corpus, train=["router"], pretraining={"steps": 0}))
     after = read_trained(corpus.parent / "run" / "final")
     changed = {name for name, one in after.items() if not torch.equal(one, before[name])}
@@ -217,9 +219,9 @@ def test_only_clips_that_will_be_drawn_are_computed_ahead(corpus, monkeypatch):
     )
     really_compute, really_go, ahead, computed = FeatureStore._compute, loop.backward, [], []
 
-    def note(store, kind, sounds):
-        computed.extend((kind, sound.example.clip, sound.version) for sound in sounds)
-        really_compute(store, kind, sounds)
+    def note(store, kind, sound):
+        computed.append((kind, sound.example.clip, sound.version))
+        really_compute(store, kind, sound)
 
     def begin(*arguments):
         ahead.append(len(computed))
@@ -247,11 +249,13 @@ def test_a_damaged_file_of_features_is_computed_anew(corpus):
 
 
 def test_a_clip_that_is_longer_than_its_line_says_is_refused_when_it_is_heard(corpus):
-    (short,) = json.loads(corpus.read_text().splitlines()[0]),
+    (short,) = (json.loads(corpus.read_text().splitlines()[0]),)
     soundfile.write(corpus.parent / short["audio"], np.zeros(40 * 16_000), 16_000)
     run = build_run(settings(corpus))  # `duration` says a second
     sound = Sound(read_manifest(corpus)[0])
-    with pytest.raises(AudioError, match=r"transcribe0.wav lasts 40.0 s, training hears at most 30 s"):
+    with pytest.raises(
+        AudioError, match=r"transcribe0.wav lasts 40.0 s, training hears at most 30 s"
+    ):
         run.store.base([sound])
 
 

@@ -1,9 +1,9 @@
 """What encoders hear: kept on disk in half precision where they are frozen, else computed anew.
 
-A frozen encoder treats every example alike whatever its batch mates, so a clip's features never
-change: a run reads them from disk instead of computing them at every step. A clip is computed when
-it is first asked for; `fill` does it ahead, in batches of similar length. What an encoder says that
-is trained changes with every step, so it is computed in the step, with gradient.
+A frozen encoder says the same of a clip at every step: a run reads it from disk. It is computed
+when it is first asked for, or ahead (`fill`), each clip by itself, so that it is the same to the
+last bit whoever asks, also after a kill. What a trained encoder says changes with every step: it is
+computed in the step, with gradient.
 
 A clip can be kept in several versions: version 0 is itself, the others are augmented, each by a
 seed of its own, so that training hears rooms, noise and codecs at the price of disk space.
@@ -27,7 +27,7 @@ from mowe.audio import load_audio
 from mowe.checkpoint import MoWE
 from mowe.data.augment import augment
 from mowe.data.manifest import ROUNDING
-from mowe.data.sampling import Sound, seconds
+from mowe.data.sampling import Sound
 from mowe.encoders import AudioEncoder, EncodedAudio
 from mowe.errors import AudioError
 from mowe.hints import spelled
@@ -35,7 +35,6 @@ from mowe.model import Features, make_batch
 from mowe.model.fusion import WeakFeatures
 from mowe.model.routing import RoutingControl
 
-_FILL_SECONDS = 60.0  # audio per encoder call while filling
 _FRAME_STEP = 64  # frames; few different shapes spare the CPU kernels a rebuild at every step
 _SUM_BYTES = 32  # sha256 behind the features of a file
 
@@ -81,7 +80,7 @@ class FeatureStore:
         return self._encoded("base", sounds)
 
     def fill(self, sounds: Sequence[Sound], *, weak: bool) -> None:
-        """Compute what is missing, in batches of similar length, with a progress bar.
+        """Compute what is missing, with a progress bar.
 
         Raises:
             AudioError: If a recording cannot be used; the message names it.
@@ -91,12 +90,9 @@ class FeatureStore:
             missing = {
                 path: sound for sound in sounds if not (path := self._path(kind, sound)).is_file()
             }
-            waiting = sorted(missing.values(), key=lambda sound: seconds(sound.example))
-            progress = tqdm(total=len(waiting), desc=f"features {self._name(kind)}", mininterval=5)
-            for batch in _batches(waiting):
-                self._compute(kind, batch)
-                progress.update(len(batch))
-            progress.close()
+            name = f"features {self._name(kind)}"
+            for sound in tqdm(missing.values(), desc=name, mininterval=5):
+                self._compute(kind, sound)
 
     def _name(self, kind: str) -> str:
         encoders = self.model.config
@@ -134,9 +130,6 @@ class FeatureStore:
         encoder = self._encoder(kind)
         if encoder.trained:
             return self._encode(encoder, sounds)
-        missing = {path: one for one in sounds if not (path := self._path(kind, one)).is_file()}
-        for batch in _batches(sorted(missing.values(), key=lambda one: seconds(one.example))):
-            self._compute(kind, batch)
         frames = [self._one(kind, sound) for sound in sounds]
         counts = torch.tensor([len(one) for one in frames])
         padded = pad_sequence(frames, batch_first=True).to(self.model.device)
@@ -147,19 +140,18 @@ class FeatureStore:
     def _one(self, kind: str, sound: Sound) -> Tensor:
         path = self._path(kind, sound)
         frames = _read(path)
-        if frames is None:  # damaged, or of a version that kept no sums
-            self._compute(kind, [sound])
+        if frames is None:
+            self._compute(kind, sound)
             frames = _read(path)
         assert frames is not None
         return torch.from_numpy(frames).float()
 
     @torch.inference_mode()
-    def _compute(self, kind: str, sounds: Sequence[Sound]) -> None:
-        # A step asks under autocast; what is stored must not depend on who asked first.
+    def _compute(self, kind: str, sound: Sound) -> None:
+        # Under autocast, or in another batch, the last digits would depend on who asked first.
         with torch.autocast(self.model.device.type, enabled=False):
-            encoded = self._encode(self._encoder(kind), sounds)
-        for sound, frames, mask in zip(sounds, *encoded, strict=True):
-            _write(self._path(kind, sound), frames[mask].to(torch.float16).cpu().numpy())
+            frames, mask = self._encode(self._encoder(kind), [sound])
+        _write(self._path(kind, sound), frames[mask].to(torch.float16).cpu().numpy())
 
     def _encode(self, encoder: AudioEncoder, sounds: Sequence[Sound]) -> EncodedAudio:
         rate, device = encoder.sample_rate, self.model.device
@@ -186,18 +178,6 @@ class FeatureStore:
         return {rate: torch.from_numpy(samples)}
 
 
-def _batches(sounds: Sequence[Sound]) -> list[list[Sound]]:
-    """Neighbours in length, at most `_FILL_SECONDS` of audio together."""
-    batches: list[list[Sound]] = []
-    for sound in sounds:
-        length = seconds(sound.example) or 5.0
-        if batches and length * (len(batches[-1]) + 1) <= _FILL_SECONDS:
-            batches[-1].append(sound)
-        else:
-            batches.append([sound])
-    return batches
-
-
 def _write(path: Path, frames: np.ndarray) -> None:
     """Write frames and the sha256 of what was written, which `np.load` does not look at."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -210,8 +190,11 @@ def _write(path: Path, frames: np.ndarray) -> None:
 
 
 def _read(path: Path) -> np.ndarray | None:
-    """The frames of a file; None if it is not as it was written."""
-    content = path.read_bytes()
+    """The frames of a file; None if there is none, or it is not as it was written."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
     data, kept = content[:-_SUM_BYTES], content[-_SUM_BYTES:]
     if hashlib.sha256(data).digest() != kept:
         return None

@@ -69,7 +69,7 @@ def run_stage(run: Run, stage: Stage, start: int, end: Progress) -> None:
         _descend(run, optimizer)
         if number % report.log_every == 0:
             read = {"tokens": tokens * (report.log_every if number else 1)} if tokens else {}
-            run.log(stage.name, number, **_plain(run, found), **read, seconds=clock.lap())
+            run.log(stage.name, number, **summed(run, found), **read, seconds=clock.lap())
         if report.dev_every and (number + 1) % report.dev_every == 0:
             run.log(stage.name, number, **stage.look(run))
         if clock.due():
@@ -126,17 +126,17 @@ def backward(
             # processes average their gradients, and shares are to be added
             accelerator.backward(loss.total * accelerator.num_processes)
         losses.append(loss)
-    return _summed(losses, whole), sum(loss.tokens for loss in losses)
+    return _added(losses, whole), sum(loss.tokens for loss in losses)
 
 
-def _summed(losses: Sequence[StepLoss], whole: Whole) -> dict[str, Tensor]:
+def _added(losses: Sequence[StepLoss], whole: Whole) -> dict[str, Tensor]:
     """The loss of a step by part, shares of this process; with what all processes chose."""
     parts = [loss.parts() for loss in losses]
     found = {name: torch.stack([one[name] for one in parts]).sum() for name in parts[0]}
     return found | ({"usage": whole.routing.average} if len(whole.routing.average) else {})
 
 
-def _plain(run: Run, found: dict[str, Tensor]) -> dict[str, Any]:
+def summed(run: Run, found: dict[str, Tensor]) -> dict[str, Any]:
     """Shares of all processes as numbers."""
     usage = {"usage": found.pop("usage").tolist()} if "usage" in found else {}
     total = run.accelerator.reduce(torch.stack(list(found.values())), "sum")
@@ -158,8 +158,11 @@ def _descend(run: Run, optimizer: torch.optim.Optimizer) -> None:
 @contextmanager
 def seeded(seed: int, index: int) -> Iterator[None]:
     """Random numbers drawn from a micro-batch's own number, whatever ran before."""
+    number = seed * 1_000_003 + index
     with torch.random.fork_rng():
-        torch.manual_seed(seed * 1_000_003 + index)
+        torch.default_generator.manual_seed(number)  # `manual_seed` looks for every kind of device
+        if torch.cuda.is_available():
+            torch.cuda.manual_seed_all(number)
         yield
 
 

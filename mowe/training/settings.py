@@ -32,8 +32,11 @@ def whole(default: int, *, least: int = 0) -> Any:
 
 def number(default: float, *, most: float = math.inf, zero: bool = True) -> Any:
     """A number from 0 on, or above 0."""
-    least = "from 0" if zero else "above 0"
-    kind = f"a number {least}{' on' if most == math.inf else f' to {most:g}'}"
+    kind = "a number from 0" if zero else "a number above 0"
+    if most < math.inf:
+        kind += f" to {most:g}"
+    elif zero:
+        kind += " on"
     return _setting(default, kind, lambda one: _is_number(one, zero=zero) and one <= most)
 
 
