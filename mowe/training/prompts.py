@@ -26,13 +26,8 @@ def prompt_of(model: MoWEModel, example: Example, said: str = "") -> Prompt:
 
 def with_tokens(prompt: Prompt, count: int) -> Prompt:
     """The prompt with `count` placeholders in the place of its recording."""
-    ids, labels = prompt
-    (place,) = (ids == AUDIO_ID).nonzero().squeeze(1).tolist()
-    inside = ids.new_full((count,), AUDIO_ID), labels.new_full((count,), IGNORED)
-    return Prompt(
-        torch.cat([ids[:place], inside[0], ids[place + 1 :]]),
-        torch.cat([labels[:place], inside[1], labels[place + 1 :]]),
-    )
+    times = torch.where(prompt.ids == AUDIO_ID, count, 1)
+    return Prompt(prompt.ids.repeat_interleave(times), prompt.labels.repeat_interleave(times))
 
 
 def label_tokens(prompt: Prompt) -> int:
