@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from mowe.analysis.health_command import add_health_command, print_health
-from mowe.analysis.map_build import add_map_command, run_map
+from mowe.analysis.map.build import add_map_command, run_map
 from mowe.analysis.records import read_records
 from mowe.analysis.report import write_report
 from mowe.errors import ConfigError, MoweError

@@ -5,9 +5,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from mowe.analysis.health import Check, Thresholds, health_checks
+from mowe.analysis.health.checks import Check, Thresholds, health_checks
+from mowe.analysis.health.training_log import read_log
 from mowe.analysis.records import read_records
-from mowe.analysis.training_log import read_log
 from mowe.errors import ConfigError
 
 _HELP = {

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow
 from pyarrow import parquet
 
-from mowe.analysis.projection import Projection, umap
+from mowe.analysis.map.projection import Projection, umap
 from mowe.analysis.records import Records, read_records
 from mowe.data.records import content_sha256
 from mowe.errors import RecordsError

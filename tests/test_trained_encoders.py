@@ -10,7 +10,7 @@ from mowe.checkpoint import MoWE
 from mowe.config import EncoderConfig, MoWEConfig
 from mowe.errors import ConfigError
 from mowe.model import MoWEModel, make_batch
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 from mowe.presets import TINY_RANDOM
 
 DENSE = RoutingControl(dense=True)

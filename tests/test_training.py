@@ -18,7 +18,7 @@ from mowe.data.manifest import Example, read_manifest
 from mowe.data.sampling import Sound
 from mowe.errors import AudioError, ConfigError
 from mowe.hints.naming import Named, SoundEvents
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 from mowe.presets import TINY_RANDOM
 from mowe.training import loop
 from mowe.training import run as running

@@ -12,16 +12,16 @@ from mowe.cli.desk import Desk
 from mowe.cli.interrupt import Interrupt, kept_interrupt
 from mowe.cli.text import tell
 from mowe.data.manifest import read_manifest
-from mowe.data.records import RecordsFile, Source, by_clip, key_of
+from mowe.data.records import LabelledClip, RecordsFile, by_clip, key_of
 from mowe.errors import AudioError
 
 _TOGETHER = 300.0  # s of sound, decoded before its windows are batched by length: 53 MB
 
-Group = tuple[Source, ...]  # sources with one sound
+Group = tuple[LabelledClip, ...]  # sources with one sound
 Heard = tuple[Group, str, Recording]  # with the sha256 of its file
 
 
-def find_sources(desk: Desk, paths: Sequence[Path]) -> list[Source]:
+def find_sources(desk: Desk, paths: Sequence[Path]) -> list[LabelledClip]:
     """Every recording that was named: files, those in folders, and the lines of manifests.
 
     Raises:
@@ -30,10 +30,10 @@ def find_sources(desk: Desk, paths: Sequence[Path]) -> list[Source]:
     manifests = [path for path in paths if path.suffix.lower() == ".jsonl"]
     files = desk.find_files(path for path in paths if path not in manifests)
     lines = [one for path in manifests for one in read_manifest(path) if one.audio is not None]
-    return [*map(Source, files), *map(Source.of_example, lines)]
+    return [*map(LabelledClip, files), *map(LabelledClip.of_example, lines)]
 
 
-def route_to_records(desk: Desk, out: Path, sources: Sequence[Source]) -> None:
+def route_to_records(desk: Desk, out: Path, sources: Sequence[LabelledClip]) -> None:
     """Route what is not in `out` yet; a bad recording is remembered, not fatal.
 
     Raises:
@@ -57,7 +57,7 @@ def route_to_records(desk: Desk, out: Path, sources: Sequence[Source]) -> None:
 
 
 def _waiting(
-    desk: Desk, file: RecordsFile, sources: Sequence[Source]
+    desk: Desk, file: RecordsFile, sources: Sequence[LabelledClip]
 ) -> tuple[list[tuple[Group, str]], int]:
     """Sources that are not in the file, by sound, with its sha256; and how many are."""
     hashes: dict[Path, str] = {}
@@ -101,12 +101,12 @@ def _decoded(
         first = group[0]
         try:
             with interrupt.held():
-                recording = load_audio(first.path, limits=desk.limits)
+                recording = load_audio(
+                    first.path, start=first.start, end=first.end, limits=desk.limits
+                )
         except AudioError as error:
             desk.fail(first.path, error)
             continue
-        if first.start or first.end is not None:
-            recording = recording.window(first.start, first.end or recording.seconds)
         yield group, sha256, recording
 
 

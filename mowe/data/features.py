@@ -32,8 +32,8 @@ from mowe.encoders import AudioEncoder, EncodedAudio
 from mowe.errors import AudioError
 from mowe.hints import spelled
 from mowe.model import Features, make_batch
+from mowe.model.control import RoutingControl
 from mowe.model.fusion import WeakFeatures
-from mowe.model.routing import RoutingControl
 
 _FRAME_STEP = 64  # frames; few different shapes spare the CPU kernels a rebuild at every step
 _SUM_BYTES = 32  # sha256 behind the features of a file
@@ -62,13 +62,11 @@ class FeatureStore:
         base = base or self.base(sounds)
         routing = self.model.route(base, control)
         weak = {}
-        for position, column in enumerate(routing.chosen.T if routing.weights else ()):
-            rows = column.nonzero().squeeze(1)
-            if len(rows):
-                chosen = [sounds[row] for row in rows.tolist()]
-                frames, mask = self._encoded(str(position), chosen)
-                rate = self.model.pool[position].frames_per_second
-                weak[position] = WeakFeatures(rows, frames, mask, rate)
+        for position, rows in routing.chosen_rows().items():
+            first = self.model.config.first_copies[position]  # of one frozen encoder, named twice
+            frames, mask = self._encoded(str(first), [sounds[row] for row in rows.tolist()])
+            rate = self.model.pool[position].frames_per_second
+            weak[position] = WeakFeatures(rows, frames, mask, rate)
         return Features(base, routing, weak)
 
     def texts(self, sounds: Sequence[Sound]) -> list[str]:
@@ -85,7 +83,8 @@ class FeatureStore:
         Raises:
             AudioError: If a recording cannot be used; the message names it.
         """
-        kinds = ["base", *(map(str, range(self.model.config.pool_size)) if weak else ())]
+        pool = dict.fromkeys(self.model.config.first_copies) if weak else ()
+        kinds = ["base", *map(str, pool)]
         for kind in (one for one in kinds if not self._encoder(one).trained):
             missing = {
                 path: sound for sound in sounds if not (path := self._path(kind, sound)).is_file()
@@ -164,9 +163,7 @@ class FeatureStore:
     def _waveform(self, sound: Sound, rate: int) -> dict[int, Tensor]:
         example, version = sound
         assert example.audio is not None
-        recording = load_audio(example.audio)
-        if example.start or example.end is not None:
-            recording = recording.window(example.start, example.end or recording.seconds)
+        recording = load_audio(example.audio, start=example.start, end=example.end)
         if recording.seconds > self.model.config.window_seconds + ROUNDING:
             raise AudioError(
                 f"{example.audio.name} lasts {recording.seconds:.1f} s, training hears at most "

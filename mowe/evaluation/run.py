@@ -18,7 +18,7 @@ from mowe.evaluation.pinned import transcript_normaliser
 from mowe.evaluation.summary import judged, summarize
 from mowe.evaluation.table import caption, markdown
 from mowe.evaluation.tasks import Suite, check_tasks, find_suite
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,13 @@
 """How much of a pretrained module is trained: nothing, LoRA on its linear layers, or all of it."""
 
+import warnings
 from collections.abc import Iterable
 
 import peft
 import torch
 from torch import Tensor, nn
 
-from mowe.config import EncoderConfig
+from mowe.config import EncoderConfig, MoWEConfig
 from mowe.encoders import AudioEncoder
 from mowe.errors import ConfigError
 
@@ -70,6 +71,21 @@ def tune(encoder: AudioEncoder, config: EncoderConfig) -> AudioEncoder:
     named = encoder.named_parameters()
     encoder.trained = frozenset(name for name, one in named if one.requires_grad)
     return encoder.eval()
+
+
+def warn_of_copies(config: MoWEConfig) -> None:
+    """Warn where a pool holds frozen copies of one encoder, among which no router can choose."""
+    copies = [
+        f"{config.encoder_names[place]} of {config.encoder_names[first]}"
+        for place, first in enumerate(config.first_copies)
+        if place != first
+    ]
+    if copies:
+        warnings.warn(
+            f"{config.preset}: frozen copies are one encoder ({', '.join(copies)}); "
+            "train them (`lora` or `full`), or leave them out",
+            stacklevel=2,
+        )
 
 
 def cast_frozen(encoder: AudioEncoder, dtype: torch.dtype) -> None:

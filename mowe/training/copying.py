@@ -75,9 +75,7 @@ def hear(model: MoWE, example: Example) -> Heard:
         AudioError: If the recording cannot be used.
     """
     assert example.audio is not None
-    recording = load_audio(example.audio)
-    if example.start or example.end is not None:
-        recording = recording.window(example.start, example.end or recording.seconds)
+    recording = load_audio(example.audio, start=example.start, end=example.end)
     audio = {rate: torch.from_numpy(recording.at(rate)) for rate in model.sample_rates}
     tokens = model.listen(make_batch([audio])).audio_tokens()[0]
     *_, said = model.hints.write(model.base_encoder, audio[model.base_encoder.sample_rate])

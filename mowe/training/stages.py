@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from mowe.data.sampling import Sampler, Sound, micro_batches
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 from mowe.training.dev import dev_losses, dev_naming
 from mowe.training.optimizer import build_optimizer, trained_parameters
 from mowe.training.run import Run, pretraining_sampler, tuning_sampler

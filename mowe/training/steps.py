@@ -18,8 +18,9 @@ from mowe.data.sampling import Sound
 from mowe.encoders import EncodedAudio
 from mowe.hints.naming import NamingAdapter
 from mowe.model import Distort, Heard
+from mowe.model.control import RoutingControl
 from mowe.model.language_model import Prompt
-from mowe.model.routing import RoutingControl, RoutingLoss, StepRouting, routing_loss
+from mowe.model.routing import RoutingLoss, StepRouting, routing_loss
 from mowe.training.align import Label, NamingCounts, label_of, naming_counts, naming_loss
 from mowe.training.prompts import label_tokens, prompt_of, with_tokens
 
