@@ -16,13 +16,13 @@ def load() -> Callable[[dict[str, Any]], Reply]:
     torch.set_num_threads(CORES)
     from mowe.assistant import Sampling, Turn, load_assistant
     from mowe.audio import load_audio
-    from mowe.model.routing import RoutingControl
+    from mowe.model.control import RoutingControl
 
     assistant = load_assistant(sys.argv[1], device="cpu")
     tokenizer = assistant.model.language_model.tokenizer
 
     def answer(request: dict[str, Any]) -> Reply:
-        assistant.listener.forget()  # every round listens
+        assistant.memory.let_go()  # every round listens
         started = time.perf_counter()
         recording = load_audio(Path(request["clip"]))
         timings: dict[str, float] = {}

@@ -33,9 +33,5 @@ class RecordsError(MoweError):
     """A records file cannot be used: damaged, of another version, or of another mixture."""
 
 
-class CacheError(MoweError):
-    """A cached file changed since it was written."""
-
-
 class LogError(MoweError):
     """A training log cannot be used: unreadable, of another format, or without a loss."""

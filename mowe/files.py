@@ -134,8 +134,15 @@ def write_sums(folder: Path) -> None:
     write_json(folder / SUMS, {name: file_sha256(path) for name, path in _summed(folder).items()})
 
 
-def check_sums(folder: Path, error: type[MoweError]) -> bool:
+def check_sums(
+    folder: Path, error: type[MoweError], fix: str = "copy the whole folder again"
+) -> bool:
     """Refuse a folder whose files are not those that `write_sums` saw.
+
+    Args:
+        folder: The folder.
+        error: What to raise.
+        fix: Ends the sentence with what to do.
 
     Returns:
         Whether there are sums; a folder of an earlier version has none, and passes.
@@ -145,15 +152,14 @@ def check_sums(folder: Path, error: type[MoweError]) -> bool:
     """
     if not (folder / SUMS).is_file():
         return False
-    again = "copy the whole folder again"
-    recorded, found = read_json(folder / SUMS, error, again), _summed(folder)
+    recorded, found = read_json(folder / SUMS, error, fix), _summed(folder)
     for name in sorted(recorded.keys() | found.keys()):
         if name not in found:
-            raise error(f"{folder.name} lacks {name}, which its {SUMS} names; {again}")
+            raise error(f"{folder.name} lacks {name}, which its {SUMS} names; {fix}")
         if name not in recorded:
-            raise error(f"{folder.name} holds {name}, which its {SUMS} does not name; take it out")
+            raise error(f"{folder.name} holds {name}, unknown to its {SUMS}: take it out, or {fix}")
         if file_sha256(found[name]) != recorded[name]:
-            raise error(f"{name} of {folder.name} changed since it was written; {again}")
+            raise error(f"{name} of {folder.name} changed since it was written; {fix}")
     return True
 
 
@@ -200,14 +206,11 @@ def write_sealed(path: Path, content: bytes) -> None:
     replace_file(path, content + hashlib.sha256(content).digest(), f".{os.getpid()}")
 
 
-def read_sealed(path: Path, error: type[MoweError]) -> bytes:
-    """What `write_sealed` was given.
-
-    Raises:
-        MoweError: Of the kind asked for, if the file changed since.
-    """
-    whole = path.read_bytes()
+def read_sealed(path: Path) -> bytes | None:
+    """What `write_sealed` was given; None if there is no such file, or it changed since."""
+    try:
+        whole = path.read_bytes()
+    except FileNotFoundError:
+        return None
     content, digest = whole[:-_DIGEST], whole[-_DIGEST:]
-    if hashlib.sha256(content).digest() != digest:
-        raise error(f"{path} changed since it was written; delete it, and it is made again")
-    return content
+    return content if hashlib.sha256(content).digest() == digest else None

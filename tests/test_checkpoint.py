@@ -121,7 +121,7 @@ def test_a_checkpoint_with_a_changed_byte_is_refused_before_anything_is_built(
     content[len(content) // 2] ^= 1
     (tmp_path / name).write_bytes(content)
     monkeypatch.setattr(MoWE, "from_config", lambda *_, **__: pytest.fail("it was built"))
-    with pytest.raises(CheckpointError, match="again|does not name"):
+    with pytest.raises(CheckpointError, match="again$"):
         MoWE.from_pretrained(tmp_path)
 
 

@@ -97,7 +97,7 @@ def tiny(tiny_model, monkeypatch):
 
 def settings(manifest, **fields):
     made = {"checkpoint": "tiny-random", "manifest": manifest}
-    return run.Settings(**made | {"out": manifest.parent / "out/tiny.json"} | fields)
+    return run.EvaluationSettings(**made | {"out": manifest.parent / "out/tiny.json"} | fields)
 
 
 def arguments(manifest, *more):

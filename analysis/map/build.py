@@ -20,7 +20,7 @@ from mowe.assistant import DEFAULT_CHECKPOINT, Assistant, load_assistant
 from mowe.audio import load_audio
 from mowe.audio.writing import write_opus
 from mowe.data.manifest import Example, read_manifest
-from mowe.data.records import RecordsFile, Source, content_sha256, parts_folder
+from mowe.data.records import LabelledClip, RecordsFile, content_sha256, parts_folder
 from mowe.errors import ConfigError
 from mowe.files import is_file_name
 
@@ -168,9 +168,9 @@ def _in_turn(examples: list[Example], count: int, draw: random.Random) -> Iterat
                 yield queue.pop()
 
 
-def _placed(example: Example, shipped: bool, out: Path) -> tuple[Path, Source]:
+def _placed(example: Example, shipped: bool, out: Path) -> tuple[Path, LabelledClip]:
     """The file that is heard, and the record's source with its path in the map's folder."""
-    source = Source.of_example(example)
+    source = LabelledClip.of_example(example)
     folder = str(example.metadata["source"])
     if not is_file_name(folder):
         raise ConfigError(f"a source is named as a folder can be, found {folder!r}")

@@ -7,6 +7,7 @@ from mowe.assistant.assistant import (
     Assistant,
     load_assistant,
 )
+from mowe.assistant.memory import HeardMemory
 from mowe.assistant.prompts import APART, SILENT, TOGETHER
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "TOGETHER",
     "Answer",
     "Assistant",
+    "HeardMemory",
     "Sampling",
     "Turn",
     "WindowRouting",

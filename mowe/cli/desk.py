@@ -15,7 +15,7 @@ from mowe.audio import AUDIO_SUFFIXES, AudioLimits, Recording, load_audio
 from mowe.cli.interrupt import kept_interrupt
 from mowe.cli.text import printable, tell
 from mowe.errors import AudioError, CheckpointError, ConfigError, MoweError
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 
 AssistantFactory = Callable[[str], Assistant]  # takes a preset, a folder or a hub repo
 

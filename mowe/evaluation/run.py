@@ -20,14 +20,14 @@ from mowe.evaluation.summary import judged, summarize
 from mowe.evaluation.table import caption, markdown
 from mowe.evaluation.tasks import MANIFEST, check_tasks, find_suite
 from mowe.files import file_sha256, replace_file
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 
 # what an answer depends on
 _DECIDING = ("checkpoint_sha256", "manifest_sha256", "weak_encoders", "measures")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class EvaluationSettings:
     """What a run is asked for."""
 
     checkpoint: str  # preset, checkpoint folder or hub repo
@@ -49,7 +49,7 @@ class Settings:
             raise ConfigError(f"limit must be at least 1, found {self.limit}")
 
 
-def evaluate(settings: Settings) -> dict[str, Any]:
+def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
     """Score a checkpoint, and write the JSON and the table.
 
     Raises:
@@ -101,7 +101,7 @@ def evaluate(settings: Settings) -> dict[str, Any]:
     return result
 
 
-def _about(settings: Settings, assistant: Assistant) -> dict[str, Any]:
+def _about(settings: EvaluationSettings, assistant: Assistant) -> dict[str, Any]:
     return {
         "checkpoint": Path(settings.checkpoint).name,
         "checkpoint_sha256": origin.fingerprint(assistant),
