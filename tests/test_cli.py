@@ -613,7 +613,7 @@ def test_help_is_quick_because_it_does_not_load_torch():
 
 def test_the_program_answers_with_a_real_model(clip, broken, tmp_path):
     process = program(
-        "ask", clip, broken, "-q", "What?", "--json", "--model", "tiny-random",
+        "ask", clip, broken, "-q", "What?", "--json", "--model", "tiny-random", "--untrained",
         "--max-new-tokens", 4, "--force-encoder", "sound", cwd=tmp_path,
     )  # fmt: skip
     out, err = process.communicate(timeout=120)
@@ -633,6 +633,7 @@ def test_ctrl_c_ends_the_program_without_a_traceback(tmp_path):
         *[long] * 100,
         "--model",
         "tiny-random",
+        "--untrained",
         "--json",
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )

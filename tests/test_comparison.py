@@ -16,7 +16,7 @@ from mowe.__main__ import main
 from mowe.analysis import comparison
 from mowe.analysis.figures import comparison_chart, hear, routing_timeline
 from mowe.analysis.figures.comparison import changes
-from mowe.assistant import WindowRouting, load_assistant
+from mowe.assistant import WindowRouting, load
 from mowe.audio import AudioLimits, load_audio
 from mowe.ui.routing_events import MAX_CLIPS, Results, RoutingEvents, read_clips
 
@@ -26,7 +26,7 @@ EVIL = "<img src=x onerror=document.title='taken'>.wav"
 
 @pytest.fixture(scope="module")
 def tiny():
-    return load_assistant("tiny-random", device="cpu")
+    return load("tiny-random", device="cpu", untrained=True)
 
 
 def noise(seconds, seed=0, name=None):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from mowe.analysis.__main__ import main
+from mowe.__main__ import main
 from mowe.analysis.figures import health as charts
 from mowe.analysis.health import (
     LOAD_CLIP,
@@ -352,14 +352,14 @@ def test_the_command_prints_a_line_per_check_and_fails_with_one(tmp_path, capsys
 
 
 def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch, capsys):
-    from mowe.assistant import load_assistant
+    from mowe.assistant import load
     from mowe.audio import load_audio
     from mowe.data.records import RecordsFile, Source
 
     monkeypatch.chdir(tmp_path)
     noise = np.random.default_rng(0).normal(0, 0.1, 32_000)
     soundfile.write("clip.wav", noise, 16_000)
-    tiny = load_assistant("tiny-random", device="cpu")
+    tiny = load("tiny-random", device="cpu", untrained=True)
     file = RecordsFile(Path("records.parquet"), tiny.preset, tiny.encoder_names)
     answer = tiny.route(load_audio("clip.wav"))
     for number in range(3):

@@ -459,7 +459,7 @@ def test_two_processes_learn_what_one_learns_with_twice_the_batches(corpus, tmp_
     path = tmp_path / "shared.json"
     path.write_text(config_to_json(shared))
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [sys.executable, *launch, "-m", "mowe.training", "--config", str(path)]
+    command = [sys.executable, *launch, "-m", "mowe", "train", "--config", str(path)]
     done = subprocess.run(
         command,
         env=os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},

@@ -5,7 +5,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).parent.parent / "assets" / "examples"
+from mowe.shipped import EXAMPLES as FOLDER
+
 LIST = "examples.json"
 
 

@@ -9,13 +9,13 @@ from mowe.analysis.figures import SELECTION_COLUMNS
 from mowe.analysis.projection import DISTANCE, METRIC, METRICS, NEIGHBOURS
 from mowe.analysis.records import CHOICE
 from mowe.assistant import Assistant
+from mowe.shipped import MAP as FOLDER
 from mowe.ui.embedding_map import EmbeddingMap
 from mowe.ui.events import BUSY, KEPT_SECONDS, MODEL_QUEUE, QUIET
 from mowe.ui.map_events import Found, MapEvents, Picked, Selected
 from mowe.ui.map_view import LIST_COLUMNS, LIST_WIDTHS
 from mowe.ui.panel import table_of
 
-FOLDER = Path(__file__).parent.parent / "assets" / "map"
 EMPTY = """Load a records file to see its recordings here:
 `python -m mowe route FOLDER_OR_MANIFEST --out records.parquet` (with `--fused` for both maps)."""
 HOW_TO_READ = """Every point is a recording; recordings that sound alike to the base encoder lie
