@@ -26,7 +26,7 @@ PINS := $(wildcard mowe/weights/catalogue.py)
 BENCH := .venv-bench/.installed-$(call checksum,benchmarks/requirements.txt)
 WEIGHTS := $(VENV)/.weights-$(call checksum,$(PINS))-$(shell echo "$${MOWE_CACHE-}" | cksum | cut -d' ' -f1)
 
-.PHONY: help setup demo test test-slow check format train corpus bundle eval bench clean
+.PHONY: help setup demo test test-slow test-gpu check format train corpus bundle eval bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,9 +40,12 @@ test: $(DEV) $(WEIGHTS)  ## every test that needs neither a GPU nor the network
 	@scripts/browser.sh
 	$(RUN) -m pytest $(PYTEST_ARGS)
 
-test-slow: $(DEV) $(WEIGHTS)  ## the same and the slow ones
+test-slow: $(DEV) $(WEIGHTS)  ## the slow tests
 	@scripts/browser.sh
-	$(RUN) -m pytest --run-slow $(PYTEST_ARGS)
+	$(RUN) -m pytest --run-slow -m slow $(PYTEST_ARGS)
+
+test-gpu: $(DEV) $(WEIGHTS)  ## what only an NVIDIA GPU can show, in a few minutes
+	$(RUN) -m pytest --run-gpu -m gpu $(PYTEST_ARGS)
 
 check: $(DEV)  ## lint, format check, types
 	$(RUN) -m ruff check .

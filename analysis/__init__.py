@@ -1,8 +1,7 @@
 """Tables in, numbers and Plotly figures out; knows nothing of pages."""
 
-from mowe.analysis import figures
 from mowe.analysis.records import Records, read_records
-from mowe.analysis.specialization import (
+from mowe.analysis.routing.specialization import (
     Specialization,
     effective_encoders,
     router_agreement,
@@ -14,7 +13,6 @@ __all__ = [
     "Records",
     "Specialization",
     "effective_encoders",
-    "figures",
     "read_records",
     "router_agreement",
     "specialization",

@@ -8,9 +8,14 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from mowe.analysis import figures
 from mowe.analysis.records import Records
-from mowe.analysis.specialization import effective_encoders, router_agreement, specialization, usage
+from mowe.analysis.routing import specialization_figures as figures
+from mowe.analysis.routing.specialization import (
+    effective_encoders,
+    router_agreement,
+    specialization,
+    usage,
+)
 from mowe.errors import RecordsError
 
 LABELS = ("task", "dataset", "language", "speaker")

@@ -22,14 +22,15 @@ import torch
 
 from benchmarks.machine import describe
 from mowe import ui
-from mowe.analysis import Records, figures
-from mowe.analysis.projection import Projection, pca, place, umap
+from mowe.analysis import Records
+from mowe.analysis.map import figures
+from mowe.analysis.map.projection import Projection, pca, place, umap
 from mowe.assistant import load
 from mowe.assistant.routed import route_windows
 from mowe.audio import Recording, load_audio
 from mowe.data.records import LABELS
 from mowe.model import make_batch
-from mowe.ui.embedding_map import drawn
+from mowe.ui.map.points import drawn
 
 RESULTS = Path(__file__).parent / "results"
 SECONDS = 5.0  # of a recording
@@ -146,7 +147,7 @@ def measure_page(sizes: tuple[int, ...]) -> list[dict[str, float]]:
     import gradio
     from playwright.sync_api import sync_playwright
 
-    from mowe.ui.embedding_map import EmbeddingMap
+    from mowe.ui.map.points import EmbeddingMap
 
     found = []
     for size in sizes:

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
 
 from mowe import ui  # noqa: E402
 from mowe.assistant import DEFAULT_CHECKPOINT, load  # noqa: E402
-from mowe.ui.examples import FOLDER, read_examples  # noqa: E402
+from mowe.ui.shared.examples import FOLDER, read_examples  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 RECORDS = ROOT / "assets" / "map" / "records.parquet"

@@ -7,6 +7,6 @@ rm -rf "$tree"
 mkdir -p "$tree/mowe"
 ln -s "$root"/mowe/* "$root/analysis" "$tree/mowe/"
 ln -s "$root/corpus" "$root/app.py" "$tree/"
-rm -f "$root"/mowe/ui/*.pyi  # Gradio writes these, and mypy would believe them when they are stale
+find "$root/mowe/ui" -name "*.pyi" -delete  # Gradio writes these, and mypy would believe them when they are stale
 cd "$tree"
 "$root/$1" -m mypy --config-file "$root/pyproject.toml" --cache-dir "$root/.mypy_cache" mowe corpus app.py

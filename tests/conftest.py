@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from pathlib import Path
 
 # set before anything imports Gradio, Hugging Face or tokenizers
@@ -21,6 +22,7 @@ import torch  # noqa: E402
 import mowe  # noqa: E402, F401  before torchaudio, transformers and peft (decision 0002)
 
 ROOT = Path(__file__).parents[1]
+STARTED = time.monotonic()
 OPT_IN = ("gpu", "network", "slow")
 THREADS = 2  # what the small machines have; more makes timings and rounding differ
 
@@ -28,10 +30,18 @@ THREADS = 2  # what the small machines have; more makes timings and rounding dif
 def pytest_addoption(parser: pytest.Parser) -> None:
     for name in OPT_IN:
         parser.addoption(f"--run-{name}", action="store_true", help=f"also run {name} tests")
+    parser.addoption("--gpu-device", default="cuda", help="where gpu tests run; cpu rehearses")
+    parser.addoption("--within", type=float, help="seconds; later tests are skipped")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(THREADS)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    within = item.config.getoption("--within")
+    if within is not None and time.monotonic() - STARTED > within:
+        pytest.skip(f"{within:.0f} seconds were over before it began")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

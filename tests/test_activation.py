@@ -8,7 +8,8 @@ import pytest
 import torch
 from test_analysis import records
 
-from mowe.analysis.activation import (
+from mowe.analysis.attribution import figures as drawn
+from mowe.analysis.attribution.activation import (
     RANGE,
     RealSounds,
     Regularisation,
@@ -16,8 +17,7 @@ from mowe.analysis.activation import (
     sounding,
     top_clips,
 )
-from mowe.analysis.figures import drivers as drawn
-from mowe.analysis.router_path import RouterPath
+from mowe.analysis.attribution.router_path import RouterPath
 from mowe.audio import load_audio
 from mowe.errors import ConfigError, RecordsError
 

@@ -11,12 +11,12 @@ from mowe.__main__ import main
 from mowe.analysis import (
     Records,
     effective_encoders,
-    figures,
     router_agreement,
     specialization,
     usage,
 )
 from mowe.analysis.report import report
+from mowe.analysis.routing import specialization_figures as figures
 from mowe.data.records import LABELS
 from mowe.errors import RecordsError
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from serving import write_tone
 
-from mowe.analysis.attribution import (
+from mowe.analysis.attribution import figures as drawn
+from mowe.analysis.attribution.gradients import (
     LEVELS,
     Deletion,
     attribute,
@@ -24,8 +25,7 @@ from mowe.analysis.attribution import (
     strongest_cells,
     support_share,
 )
-from mowe.analysis.figures import drivers as drawn
-from mowe.analysis.router_path import RouterPath
+from mowe.analysis.attribution.router_path import RouterPath
 from mowe.audio import load_audio
 from mowe.checkpoint import MoWE
 from mowe.encoders.base import AudioEncoder
@@ -251,7 +251,7 @@ def test_a_long_window_is_thinned_without_losing_attribution(found):
 def test_starting_the_app_loads_no_heavy_library():
     heavy = "{'captum', 'matplotlib', 'umap', 'numba'}"
     lines = (
-        "import sys, app, ui",
+        "import sys, app; from mowe import ui",
         "from fakes import FakeAssistant",
         "ui.build_app(FakeAssistant())",
         f"print(sorted({heavy} & set(sys.modules)))",

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from mowe.data import augment
 from mowe.data.augment import add_noise, band_limit, code, spec_augment
 from mowe.data.augment import augment as damaged
-from mowe.training import augment
 
 RATE = 16_000  # Hz
 

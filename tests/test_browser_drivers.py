@@ -13,7 +13,7 @@ from serving import serve, write_examples, write_tone
 from mowe.assistant import load
 from mowe.audio import load_audio
 from mowe.data.records import RecordsFile, Source
-from mowe.ui.drivers_events import DriversEvents, listen
+from mowe.ui.drivers.handlers import DriversEvents, listen
 
 
 @pytest.fixture(scope="module")

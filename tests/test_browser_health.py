@@ -12,10 +12,10 @@ from browsing import DESKTOP, PATIENCE, PHONE, open_tab, visits
 from playwright.sync_api import Page, expect
 from serving import serve, write_examples, write_tone
 
-from mowe.analysis.perturbation import CHANGES
+from mowe.analysis.worth.perturbation import CHANGES
 from mowe.audio import load_audio
 from mowe.data.records import RecordsFile, Source
-from mowe.ui.health_events import HealthEvents
+from mowe.ui.health.handlers import HealthEvents
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from fakes import FakeAssistant
 from playwright.sync_api import Page, expect
 from serving import serve, write_examples, write_tone
 
-from mowe.analysis.counterfactual import variants
+from mowe.analysis.worth.counterfactual import variants
 from mowe.assistant import load
 from mowe.audio import load_audio
 

@@ -13,12 +13,12 @@ from fakes import FakeAssistant
 from serving import write_tone
 
 from mowe.__main__ import main
-from mowe.analysis import comparison
-from mowe.analysis.figures import comparison_chart, hear, routing_timeline
-from mowe.analysis.figures.comparison import changes
+from mowe.analysis.routing import comparison
+from mowe.analysis.routing.answer_figures import hear
+from mowe.analysis.routing.comparison_figures import changes, comparison_chart, routing_timeline
 from mowe.assistant import WindowRouting, load
 from mowe.audio import AudioLimits, load_audio
-from mowe.ui.routing_events import MAX_CLIPS, Results, RoutingEvents, read_clips
+from mowe.ui.routing.handlers import MAX_CLIPS, Results, RoutingEvents, read_clips
 
 POOL = ("whisper-tiny.en", "sound")
 EVIL = "<img src=x onerror=document.title='taken'>.wav"
@@ -259,7 +259,7 @@ def test_clips_that_cannot_be_compared_are_named_and_the_others_stay(tmp_path):
 
 
 def test_more_than_an_hour_together_is_left_out(tmp_path, monkeypatch):
-    monkeypatch.setattr("mowe.ui.routing_events.MAX_AUDIO_SECONDS", 3.5)
+    monkeypatch.setattr("mowe.ui.routing.handlers.MAX_AUDIO_SECONDS", 3.5)
     paths = [str(write_tone(tmp_path / f"{n}.wav", s)) for n, s in enumerate((2.0, 2.0, 1.0))]
     recordings, left_out = read_clips(paths, AudioLimits())
     assert [one.name for one in recordings] == ["0.wav", "2.wav"]

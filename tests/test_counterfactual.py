@@ -10,7 +10,7 @@ from fakes import FakeAssistant
 from serving import write_tone
 from test_comparison import noise, run_example
 
-from mowe.analysis.counterfactual import (
+from mowe.analysis.worth.counterfactual import (
     ADDED,
     LEARNED,
     REMOVED,
@@ -25,9 +25,9 @@ from mowe.audio import load_audio
 from mowe.errors import QuestionError
 from mowe.model.language_model import IGNORED, Message, Prompt
 from mowe.model.routing import RoutingControl
-from mowe.ui.counterfactual import CounterfactualEvents, highlighted, row
-from mowe.ui.routing_control import routing_choices, routing_control
-from mowe.ui.routing_events import Comparison
+from mowe.ui.ask.routing_control import routing_choices, routing_control
+from mowe.ui.routing.counterfactual import CounterfactualEvents, highlighted, row
+from mowe.ui.routing.handlers import Comparison
 
 QUESTION = "What is it?"
 LETTERS = [ord(sign) for sign in "abcdefghijklmnopqrstuvwxyz"]

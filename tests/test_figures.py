@@ -6,7 +6,8 @@ import itertools
 import numpy as np
 import pytest
 
-from mowe.analysis.figures import (
+from mowe.analysis.palette import STYLES, encoder_styles
+from mowe.analysis.routing.answer_figures import (
     HEARD_COLUMNS,
     ROUTING_COLUMNS,
     hear,
@@ -15,7 +16,6 @@ from mowe.analysis.figures import (
     router_chart,
     routing_rows,
 )
-from mowe.analysis.palette import STYLES, encoder_styles
 from mowe.presets import PRESETS
 
 RATE = 16_000  # Hz

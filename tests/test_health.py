@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from mowe.__main__ import main
-from mowe.analysis.figures import health as charts
-from mowe.analysis.health import (
+from mowe.analysis.health import figures as charts
+from mowe.analysis.health.checks import (
     LOAD_CLIP,
     LOAD_LOG,
     LOAD_RECORDS,
@@ -29,9 +29,9 @@ from mowe.analysis.health import (
     measure_pool,
     memory_check,
 )
-from mowe.analysis.perturbation import UNCHANGED, Compared
+from mowe.analysis.health.training_log import LoggedRun, read_log
 from mowe.analysis.records import Records
-from mowe.analysis.training_log import LoggedRun, read_log
+from mowe.analysis.worth.perturbation import UNCHANGED, Compared
 from mowe.errors import ConfigError, LogError
 from mowe.model import count_parameters
 from mowe.training.logs import TrainingLog

@@ -14,10 +14,10 @@ from serving import write_tone
 
 from mowe.audio import load_audio
 from mowe.errors import ConfigError
-from mowe.ui import conversation as conversations
-from mowe.ui.ask_events import AskEvents
-from mowe.ui.conversation import Conversation
-from mowe.ui.kept_audio import AudioBudget
+from mowe.ui.ask import conversation as conversations
+from mowe.ui.ask.conversation import Conversation
+from mowe.ui.ask.handlers import AskEvents
+from mowe.ui.ask.kept_audio import AudioBudget
 
 GREEDY = (200, 0.0, 0.9, 0, "learned")
 SECOND = 16_000 * 2  # bytes of a second as it is kept

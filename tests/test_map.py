@@ -8,17 +8,18 @@ import pandas as pd
 import pytest
 import torch
 
-from mowe.analysis import Records, figures
-from mowe.analysis.map_build import Share, choose
+from mowe.analysis import Records
+from mowe.analysis.map import figures
+from mowe.analysis.map.build import Share, choose
+from mowe.analysis.map.projection import Projection, pca
+from mowe.analysis.map.selection import find_text, manifest_lines, selection_shares
 from mowe.analysis.map_folder import COORDINATES, RECORDS, read_map, write_coordinates
 from mowe.analysis.palette import encoder_styles
-from mowe.analysis.projection import Projection, pca
-from mowe.analysis.selection import find_text, manifest_lines, selection_shares
 from mowe.data.manifest import Example, read_manifest
 from mowe.data.records import LABELS
 from mowe.errors import RecordsError
-from mowe.ui.map_events import _asked
-from mowe.ui.map_view import AUDIO_FOLDER, View, sampled
+from mowe.ui.map.handlers import _asked
+from mowe.ui.map.view import AUDIO_FOLDER, View, sampled
 
 POOL = ("speaker", "sound")
 ROOT = Path(__file__).parents[1]
@@ -184,7 +185,7 @@ def test_a_recording_with_several_questions_or_windows_is_one_point():
 
 
 def test_too_many_points_are_sampled_and_said(monkeypatch):
-    monkeypatch.setattr("mowe.ui.map_view.MAX_POINTS", 5)
+    monkeypatch.setattr("mowe.ui.map.view.MAX_POINTS", 5)
     kept, note = sampled(points())
     assert note == "5 of 12 recordings, drawn at random."
     assert len(kept) == 5

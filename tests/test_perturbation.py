@@ -8,7 +8,7 @@ import pytest
 from fakes import FakeAssistant
 from scipy.spatial.distance import jensenshannon
 
-from mowe.analysis.perturbation import (
+from mowe.analysis.worth.perturbation import (
     CHANGES,
     UNCHANGED,
     compare,

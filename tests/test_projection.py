@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mowe.analysis.projection import agreement, nearest, pca, place, umap
+from mowe.analysis.map.projection import agreement, nearest, pca, place, umap
 from mowe.errors import RecordsError
 
 

@@ -22,14 +22,14 @@ from mowe.audio import load_audio
 from mowe.data.records import RecordsFile, Source
 from mowe.errors import AudioError
 from mowe.model.routing import RoutingControl
-from mowe.ui import conversation as conversations
-from mowe.ui import specialization
-from mowe.ui.ask_events import AskEvents
-from mowe.ui.ask_parts import card_section
-from mowe.ui.conversation import Conversation
-from mowe.ui.examples import read_examples
-from mowe.ui.gpu import MAX_SECONDS, gpu_seconds
-from mowe.ui.routing_control import routing_choices, routing_control, routing_words
+from mowe.ui.ask import conversation as conversations
+from mowe.ui.ask.conversation import Conversation
+from mowe.ui.ask.handlers import AskEvents
+from mowe.ui.ask.parts import card_section
+from mowe.ui.ask.routing_control import routing_choices, routing_control, routing_words
+from mowe.ui.shared.examples import read_examples
+from mowe.ui.shared.gpu import MAX_SECONDS, gpu_seconds
+from mowe.ui.specialization import layout as specialization
 
 GREEDY = (200, 0.0, 0.9, 0, "learned")
 
@@ -373,7 +373,7 @@ def test_a_file_that_holds_no_records_is_one_sentence(tmp_path, records_file, mo
     bad.write_bytes(b"not a table")
     with pytest.raises(gr.Error, match="&lt;b&gt;bad.parquet cannot be read as Parquet"):
         specialization.load(str(bad))
-    monkeypatch.setattr("mowe.ui.records.MAX_ROWS", 5)
+    monkeypatch.setattr("mowe.ui.shared.records.MAX_ROWS", 5)
     with pytest.raises(gr.Error, match="6 rows, at most 5 are shown"):
         specialization.load(str(records_file))
 

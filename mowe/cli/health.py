@@ -1,8 +1,8 @@
 """`health`: checks of a records file and a training log as text."""
 
-from mowe.analysis.health import Check, Thresholds, health_checks
+from mowe.analysis.health.checks import Check, Thresholds, health_checks
+from mowe.analysis.health.training_log import read_log
 from mowe.analysis.records import read_records
-from mowe.analysis.training_log import read_log
 from mowe.cli.desk import Desk, given
 from mowe.errors import ConfigError
 

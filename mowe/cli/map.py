@@ -1,6 +1,6 @@
 """`map`: build the map of recordings that the page shows."""
 
-from mowe.analysis.map_build import build_map
+from mowe.analysis.map.build import build_map
 from mowe.analysis.map_folder import CLIPS
 from mowe.cli.desk import Desk
 from mowe.cli.text import tell

@@ -57,7 +57,7 @@ def read_manifest(path: Path, *, split: str | None = None) -> list[Example]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ManifestError(
-            f"there is no manifest {path}; `python -m corpus build --out "
+            f"there is no manifest {path}; `python -m mowe corpus --out "
             f"{path.parent}` (make corpus) builds one"
         ) from error
     except (OSError, UnicodeDecodeError) as error:

@@ -11,16 +11,16 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from mowe.assistant import Assistant
-from mowe.ui.ask import build_ask_tab
-from mowe.ui.drivers import build_drivers_tab
-from mowe.ui.examples import FOLDER
+from mowe.ui.ask.kept_audio import MAX_KEPT_BYTES, AudioBudget
+from mowe.ui.ask.layout import build_ask_tab
+from mowe.ui.drivers.layout import build_drivers_tab
 from mowe.ui.gate import Gate
-from mowe.ui.health import build_health_tab
-from mowe.ui.kept_audio import MAX_KEPT_BYTES, AudioBudget
-from mowe.ui.map import FOLDER as MAP_FOLDER
-from mowe.ui.map import build_map_tab
-from mowe.ui.routing import build_routing_tab
-from mowe.ui.specialization import build_specialization_tab
+from mowe.ui.health.layout import build_health_tab
+from mowe.ui.map.layout import FOLDER as MAP_FOLDER
+from mowe.ui.map.layout import build_map_tab
+from mowe.ui.routing.layout import build_routing_tab
+from mowe.ui.shared.examples import FOLDER
+from mowe.ui.specialization.layout import build_specialization_tab
 from mowe.ui.theme import STYLE_SHEET, build_theme
 
 DELETE_CHECK_SECONDS, DELETE_AGE_SECONDS = 600, 3600  # visitors' files

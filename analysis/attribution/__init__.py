@@ -1,0 +1,1 @@
+"""What in a recording drives the router, and what an encoder's share likes."""

@@ -1,0 +1,1 @@
+"""Signs of failure in records and training logs."""

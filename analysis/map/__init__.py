@@ -1,0 +1,1 @@
+"""Recordings as points that can be looked at and selected."""

@@ -1,0 +1,1 @@
+"""Which encoders are chosen: for one answer, for several clips, for a kind of recording."""

@@ -1,0 +1,1 @@
+"""The Ask tab: questions about recordings, and what answered them."""

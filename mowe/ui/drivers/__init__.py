@@ -1,0 +1,1 @@
+"""The Drivers tab: what in a recording drives the router."""

@@ -1,0 +1,1 @@
+"""The Health tab: signs of failure."""

@@ -1,0 +1,1 @@
+"""The Map tab: recordings as points."""

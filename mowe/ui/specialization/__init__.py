@@ -1,0 +1,1 @@
+"""The Specialisation tab: which encoder is chosen for what."""
