@@ -4,13 +4,13 @@ import io
 import json
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from fakes import FakeAssistant
 from serving import write_tone
+from snippets import run_example
 
 from mowe.__main__ import main
 from mowe.analysis.routing import comparison
@@ -51,13 +51,6 @@ def answer(*windows, name="clip.wav"):
     """What a mixture would say about one clip, with routing made by hand."""
     (found,) = FakeAssistant().route_all([noise(1, name=name)])
     return replace(found, windows=windows)
-
-
-def run_example(section):
-    """Run the Python block of a section of docs/ANALYSIS.md, with a mixture that is small."""
-    page = (Path(__file__).parents[1] / "docs/ANALYSIS.md").read_text(encoding="utf-8")
-    code = page.split(f"\n## {section}\n")[1].split("```python\n")[1].split("```")[0]
-    exec(compile(code.replace('"mini"', '"tiny-random"'), section, "exec"), {})
 
 
 def shown(update):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from snippets import run_example
 
 from mowe.__main__ import main
 from mowe.analysis.health import figures as charts
@@ -369,10 +370,8 @@ def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch, capsys):
     for step in range(12):
         log.write("mixture", step, loss=1.0)
     log.close()
-    page = (ROOT / "docs/ANALYSIS.md").read_text(encoding="utf-8").split("## Health\n")[1]
-    snippet = re.search(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)[1]
     capsys.readouterr()
-    exec(compile(snippet.replace('"mini"', '"tiny-random"'), "ANALYSIS.md", "exec"), {})
+    run_example("Health")
     printed = capsys.readouterr().out
     assert "fails Spread of the choices 1.00 of" in printed
     assert "passes Loss spikes 0 spikes" in printed

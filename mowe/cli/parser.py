@@ -33,7 +33,7 @@ _CORPUS_TOOLS = {
     "fluidsynth": "command of the fluidsynth renderer",
 }
 # type and meaning of the thresholds that `health` takes, with their defaults
-_THRESHOLDS: dict[str, tuple[type, str]] = {
+THRESHOLDS: dict[str, tuple[type, str]] = {
     "min_effective": (float, "effective number of encoders that must share the choices (1.5)"),
     "max_share": (float, "largest share of the choices that one encoder may have (0.9)"),
     "spike_scatters": (
@@ -170,10 +170,10 @@ def _add_health(commands: "Commands[argparse.ArgumentParser]") -> None:
     health = commands.add_parser("health", help="signs of failure in records and a training log")
     health.add_argument("--records", type=Path, metavar="PARQUET", help=_RECORDS)
     health.add_argument("--log", type=Path, metavar="JSONL", help="metrics.jsonl of a run")
-    for name, (number, text) in _THRESHOLDS.items():
+    for name, (number, text) in THRESHOLDS.items():
         option = f"--{name.replace('_', '-')}"
         health.add_argument(option, type=number, metavar="NUMBER", help=text)
-    health.set_defaults(inputs=("records", "log"), thresholds=tuple(_THRESHOLDS))
+    health.set_defaults(inputs=("records", "log"), thresholds=tuple(THRESHOLDS))
 
 
 def _add_map(commands: "Commands[argparse.ArgumentParser]") -> None:
