@@ -7,8 +7,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """Fenced blocks of a Markdown text."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    """Fenced blocks of a Markdown text in a language; the empty one is that of bare fences."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    return [body for name, body in fenced if name == language]
 
 
 def run_python(code: str) -> None:
