@@ -53,7 +53,7 @@ def find_checkpoint(name: str) -> Path | str:
         CheckpointError: If it is neither.
     """
     place = CHECKPOINTS.get(name, Path(name))
-    if place.is_dir():
+    if name and place.is_dir():  # an empty name would be the working folder
         return place
     if name in CHECKPOINTS:
         raise CheckpointError(
