@@ -26,7 +26,7 @@ def load() -> Callable[[dict[str, Any]], Reply]:
     tokenizer = assistant.model.language_model.tokenizer
 
     def answer(request: dict[str, Any]) -> Reply:
-        assistant.listener.forget()  # every round listens
+        assistant.memory.let_go()  # every round listens
         started = time.perf_counter()
         recording = load_audio(Path(request["clip"]))
         timings: dict[str, float] = {}

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import soundfile
 from tqdm import tqdm
@@ -51,7 +50,7 @@ SHORTEST = 0.1  # s; shorter clips are left out whatever their source allows
 class Corpus:
     """What a build wrote."""
 
-    lines: tuple[Mapping[str, Any], ...]
+    lines: tuple[Line, ...]
     skipped: Mapping[str, str]  # source name -> why it was left out
 
 

@@ -3,11 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from corpus.clips import Source
+from corpus.lines import Line
 
-Line = Mapping[str, Any]
 HEAD = ("source", "split", "task", "lines", "hours", "files", "speakers")
 
 ANSWERS_HEAD = ("task", "split", "lines", "labels", "most frequent label")

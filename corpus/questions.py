@@ -17,7 +17,7 @@ from corpus.prompts import prompt_questions
 from corpus.sounds import ANIMALS, MUSIC, SOUNDS
 from corpus.wording import CANNOT_TELL, NUMBERS, ORDINALS, TASKS, one_of
 
-Asked = tuple[Rendered, Ask]
+RenderedAsk = tuple[Rendered, Ask]
 
 # most questions of a kind in a split
 MOST: Mapping[str, int] = {"train": 500, "dev": 80}
@@ -126,7 +126,7 @@ def _both(
     questions: Sequence[str],
     shared: Callable[[Rendered, Rendered], str],
     fill: Callable[[str], dict[str, str]],
-) -> Iterator[Asked]:
+) -> Iterator[RenderedAsk]:
     """Yes for one clip and no for another, in the same words."""
     for first, second, asked in pairs(clips, shared, most // 2):
         question = _draw(first, asked).choice(questions).format(**fill(asked))
@@ -154,7 +154,7 @@ def _no_voice(clip: Clip) -> bool:
     return bool(labels) and not is_speech(clip) and not {*labels} & wording.VOICES
 
 
-def _presence(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
+def _presence(clips: Sequence[Rendered], most: int) -> Iterator[RenderedAsk]:
     def shared(first: Rendered, second: Rendered) -> str:
         there, other = sound_labels(first.clip), sound_labels(second.clip)
         fit = [one for one in there if not any(may_both_hold(one, label) for label in other)]
@@ -171,7 +171,7 @@ def _presence(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
     )
 
 
-def _speaking(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
+def _speaking(clips: Sequence[Rendered], most: int) -> Iterator[RenderedAsk]:
     speech = [one for one in clips if is_speech(one.clip)]
     silent = [one for one in clips if _no_voice(one.clip)]
     pairs = min(len(speech), len(silent), most // 4)
@@ -209,7 +209,7 @@ def _missing(word: str, clip: Clip) -> bool:
     return not any(word in other or other in word for other in words_of(clip) if len(other) > 2)
 
 
-def _mention(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
+def _mention(clips: Sequence[Rendered], most: int) -> Iterator[RenderedAsk]:
     def shared(first: Rendered, second: Rendered) -> str:
         fit = [word for word in content_words(first.clip) if _missing(word, second.clip)]
         return _draw(first, "mention").choice(fit) if fit else ""
@@ -219,7 +219,7 @@ def _mention(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
     )
 
 
-def _edge_words(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
+def _edge_words(clips: Sequence[Rendered], most: int) -> Iterator[RenderedAsk]:
     """First or last word; no word is the answer to more than a twentieth of the questions."""
     used: Counter[str] = Counter()
     spoken = _spoken(clips)
@@ -234,7 +234,7 @@ def _edge_words(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
             yield one, Ask(task="mention", turns=turns, label=word)
 
 
-def _which_word(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
+def _which_word(clips: Sequence[Rendered], most: int) -> Iterator[RenderedAsk]:
     """Three lines are asked for the same three words, each the answer once."""
     spoken = [one for one in _spoken(clips) if content_words(one.clip)][:most]
     spoken = spoken[: len(spoken) // 3 * 3]
@@ -257,7 +257,7 @@ def _digit_strings(clips: Iterable[Rendered]) -> list[Rendered]:
     return [one for one in clips if one.clip.notes.get("digits")]
 
 
-def _digit(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
+def _digit(clips: Sequence[Rendered], most: int) -> Iterator[RenderedAsk]:
     for number, one in enumerate(_digit_strings(clips)[:most]):
         rng, digits = _draw(one, "digit"), [int(digit) for digit in one.clip.notes["digits"]]
         if number % 3 == 0:
@@ -274,7 +274,7 @@ def _digit(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
         yield one, Ask(task="digits", turns=turns, label=word, accept=accept)
 
 
-def _has_digit(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
+def _has_digit(clips: Sequence[Rendered], most: int) -> Iterator[RenderedAsk]:
     def shared(first: Rendered, second: Rendered) -> str:
         fit = sorted({*first.clip.notes["digits"]} - {*second.clip.notes["digits"]})
         return NUMBERS[int(_draw(first, "has").choice(fit))] if fit else ""
@@ -283,7 +283,7 @@ def _has_digit(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
     return _both(strings, most, "digits", wording.HAS_DIGIT, shared, lambda digit: {"digit": digit})
 
 
-def _prompts(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
+def _prompts(clips: Sequence[Rendered], most: int) -> Iterator[RenderedAsk]:
     spoken = (one for one in clips if "transcribe" in one.clip.tasks)
     asked = ((one, ask) for one in spoken for ask in prompt_questions(one.clip))
     return itertools.islice(asked, most)
@@ -299,7 +299,7 @@ def _refusal(question: str, answers: Sequence[str], rng: random.Random) -> Ask:
     return Ask(task="unanswerable", turns=((question, answer),), label=CANNOT_TELL, accept=accept)
 
 
-def _unanswerable(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
+def _unanswerable(clips: Sequence[Rendered], most: int) -> Iterator[RenderedAsk]:
     voices = (
         *wording.TRANSCRIBE,
         *wording.LANGUAGE,
@@ -323,7 +323,7 @@ def _unanswerable(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
         yield one, _refusal(rng.choice(questions), answers, rng)
 
 
-def _answerable(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
+def _answerable(clips: Sequence[Rendered], most: int) -> Iterator[RenderedAsk]:
     """The same questions about instruments and animals where there is one."""
     for labels, questions in ((MUSIC, wording.INSTRUMENT), (ANIMALS, wording.ANIMAL)):
         fit = [one for one in clips if "sound" in one.clip.tasks and one.clip.label in labels]
@@ -337,7 +337,7 @@ def _answerable(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
 # --- conversations ------------------------------------------------------------------------------
 
 
-def _two_turns(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
+def _two_turns(clips: Sequence[Rendered], most: int) -> Iterator[RenderedAsk]:
     """Two questions about a clip, one after the other; the second counts."""
     count = min(round(TURNS_SHARE * len(clips)), 2 * most)
     for one in clips[:count]:
@@ -363,7 +363,7 @@ def _two_turns(clips: Sequence[Rendered], most: int) -> Iterator[Asked]:
         )
 
 
-KINDS: Mapping[str, Callable[[Sequence[Rendered], int], Iterator[Asked]]] = {
+KINDS: Mapping[str, Callable[[Sequence[Rendered], int], Iterator[RenderedAsk]]] = {
     "heard": _presence,
     "speaking": _speaking,
     "said": _mention,

@@ -30,7 +30,7 @@ COUNTED: Mapping[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Sound:
+class SoundWords:
     """The words for a sound."""
 
     answer: str  # full reply to "What sound is this?"
@@ -40,11 +40,11 @@ class Sound:
     many: str = ""
 
 
-def _sound(answer: str, *captions: str, noun: str = "") -> Sound:
-    return Sound(answer, noun or answer[0].lower() + answer[1:-1], captions)
+def _sound(answer: str, *captions: str, noun: str = "") -> SoundWords:
+    return SoundWords(answer, noun or answer[0].lower() + answer[1:-1], captions)
 
 
-def _played(name: str) -> Sound:
+def _played(name: str) -> SoundWords:
     """The words for an instrument that plays some notes."""
     article = "an" if name[0] in "aeiou" else "a"
     return _sound(
@@ -56,7 +56,7 @@ def _played(name: str) -> Sound:
     )
 
 
-ANIMALS: Mapping[str, Sound] = {
+ANIMALS: Mapping[str, SoundWords] = {
     "dog bark": _sound(
         "A dog barking.",
         "A dog barks.",
@@ -143,7 +143,7 @@ ANIMALS: Mapping[str, Sound] = {
     ),
 }
 
-PEOPLE: Mapping[str, Sound] = {
+PEOPLE: Mapping[str, SoundWords] = {
     "baby cry": _sound(
         "A baby crying.",
         "A baby is crying.",
@@ -181,7 +181,7 @@ PEOPLE: Mapping[str, Sound] = {
     ),
 }
 
-NATURE: Mapping[str, Sound] = {
+NATURE: Mapping[str, SoundWords] = {
     "rain": _sound(
         "Rain falling.",
         "Rain is falling steadily.",
@@ -233,7 +233,7 @@ NATURE: Mapping[str, Sound] = {
     ),
 }
 
-THINGS: Mapping[str, Sound] = {
+THINGS: Mapping[str, SoundWords] = {
     "clock tick": _sound(
         "A clock ticking.",
         "A clock ticks steadily.",
@@ -348,7 +348,7 @@ PLAYED = (
     "banjo", "bagpipe", "steel drum",
 )  # fmt: skip
 
-MUSIC: Mapping[str, Sound] = {
+MUSIC: Mapping[str, SoundWords] = {
     "drum": _sound(
         "A drum hit.",
         "A drum is struck.",
@@ -382,7 +382,7 @@ MUSIC: Mapping[str, Sound] = {
     **{name: _played(name) for name in PLAYED},
 }
 
-SOUNDS: Mapping[str, Sound] = {
+SOUNDS: Mapping[str, SoundWords] = {
     label: replace(sound, one=one, many=many)
     for label, sound in {**ANIMALS, **PEOPLE, **NATURE, **THINGS, **MUSIC}.items()
     for one, many in [COUNTED.get(label, ("note", "notes") if label in PLAYED else ("", ""))]

@@ -236,7 +236,7 @@ def capitalized(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Task:
+class LabelTask:
     """A task that a clip's own labels answer."""
 
     questions: tuple[str, ...]
@@ -286,37 +286,37 @@ def _sounds(clip: Clip) -> tuple[str, ...]:
     return tuple(dict.fromkeys((capitalized(sound.noun), *sound.captions)))
 
 
-TASKS: Mapping[str, Task] = {
-    "transcribe": Task(TRANSCRIBE, lambda clip, _: clip.text, lambda _: ""),
-    "emotion": Task(
+TASKS: Mapping[str, LabelTask] = {
+    "transcribe": LabelTask(TRANSCRIBE, lambda clip, _: clip.text, lambda _: ""),
+    "emotion": LabelTask(
         EMOTION,
         lambda clip, _: emotion_word(clip.emotion),
         lambda clip: clip.emotion,
         EMOTIONS,
         _emotions,
     ),
-    "language": Task(
+    "language": LabelTask(
         LANGUAGE,
         lambda clip, _: f"{clip.language}.",
         lambda clip: clip.language,
         (),
         lambda clip: (f"It is {clip.language}.", f"The language is {clip.language}."),
     ),
-    "gender": Task(
+    "gender": LabelTask(
         GENDER,
         lambda clip, _: f"A {clip.gender}.",
         lambda clip: clip.gender,
         GENDERS,
         lambda clip: (f"The speaker is a {clip.gender}.", f"It is a {clip.gender}."),
     ),
-    "sound": Task(
+    "sound": LabelTask(
         SOUND,
         lambda clip, _: SOUNDS[clip.label].answer,
         lambda clip: clip.label,
         (),
         _sounds,
     ),
-    "caption": Task(
+    "caption": LabelTask(
         CAPTION,
         lambda clip, rng: rng.choice(SOUNDS[clip.label].captions),
         lambda clip: clip.label,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mowe.audio import Recording, load_audio
     from mowe.checkpoint import MoWE
     from mowe.errors import MoweError
-    from mowe.model.routing import RoutingControl
+    from mowe.model.control import RoutingControl
 
 __all__ = [
     "Answer",
@@ -44,7 +44,7 @@ _HOMES = {
     "MoWE": "mowe.checkpoint",
     "MoweError": "mowe.errors",
     "Recording": "mowe.audio",
-    "RoutingControl": "mowe.model.routing",
+    "RoutingControl": "mowe.model.control",
     "Sampling": "mowe.assistant",
     "Turn": "mowe.assistant",
     "load": "mowe.assistant",

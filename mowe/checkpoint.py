@@ -1,7 +1,8 @@
 """Trained weights, config, component hashes and model card, to and from a folder or a hub repo.
 
-A checkpoint holds only what was trained: routers, projections, adapter and LoRA. The pretrained
-components are named by source and fingerprint, and a changed component is refused. Decision 0005.
+A checkpoint holds only what was trained: routers, projections, adapter, LoRA, and what a mixture
+trains of its encoders. The pretrained components are named by source and fingerprint, and a changed
+component is refused. Decision 0005.
 """
 
 import json
@@ -24,6 +25,7 @@ from mowe.hints import Hints, build_hints
 from mowe.hints.naming import LANGUAGE, NamingAdapter
 from mowe.model import MoWEModel
 from mowe.model.language_model import LanguageModel
+from mowe.model.tuning import cast_frozen, is_lora
 from mowe.presets import preset
 
 COMPONENTS_FILE = "components.json"
@@ -33,7 +35,7 @@ _BUILD_SEED = 0  # random components are the same in every process
 
 def sources(config: MoWEConfig) -> tuple[str, ...]:
     """Every weight source a mixture needs, each once, in the order of the rooms."""
-    encoders = (config.base_encoder, *config.weak_encoders[: config.pool_size])
+    encoders = (config.base_encoder, *config.pool)
     hints = filter(None, (config.hints.transcript, config.hints.activity))
     named = [*(one.source for one in encoders), *hints, config.language_model.source]
     return tuple(dict.fromkeys(named))
@@ -166,15 +168,15 @@ def _naming(
 def place(model: MoWE, device: str, dtype: torch.dtype) -> None:
     """Move a mixture; frozen components take `dtype`, what is trained stays float32."""
     model.to(device)
-    for frozen in (model.base_encoder, *model.pool):
-        frozen.to(dtype)
+    for encoder in (model.base_encoder, *model.pool):
+        cast_frozen(encoder, dtype)
     if transcriber := model.hints.transcriber:
         if device == "cpu":
             transcriber.search.decoder.pack()
         else:
             transcriber.to(dtype)
     for name, parameter in model.language_model.named_parameters():
-        wanted = torch.float32 if ".lora_" in name else dtype
+        wanted = torch.float32 if is_lora(name) else dtype
         parameter.data = parameter.data.to(wanted)
     model.eval()
 

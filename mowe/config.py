@@ -14,7 +14,8 @@ from mowe.errors import ConfigError
 
 ROUTERS = ("both", "dependent", "independent", "none")
 ADAPTERS = ("stack", "conv", "naming")
-SMOOTHINGS = ("as-printed", "uniform", "off")
+SMOOTHINGS = ("as-printed", "explore", "off")
+TRAININGS = ("none", "lora", "full")
 
 
 def _require(condition: bool, message: str) -> None:
@@ -37,10 +38,19 @@ class EncoderConfig:
         default_factory=dict
     )  # sizes, in the family's own terms
     window_seconds: float = 0.0  # pad every input to this length; 0 encodes only what is there
+    train: str = "none"  # one of TRAININGS: frozen, LoRA on its linear layers, or every parameter
+    lora_rank: int = 8  # of `lora`, 1 or more
 
     def __post_init__(self) -> None:
         _require(bool(self.name), "an encoder needs a name")
         check_source(self.source)
+        _require(
+            self.train in TRAININGS,
+            f"{self.name}: train must be one of {TRAININGS}, found {self.train!r}",
+        )
+        _require(
+            self.lora_rank >= 1, f"{self.name}: lora_rank must be 1 or more, found {self.lora_rank}"
+        )
         _require(
             0 <= self.window_seconds <= 30,
             f"{self.name}: window_seconds must be 0 to 30, found {self.window_seconds}",
@@ -55,14 +65,24 @@ class RoutingConfig:
     top_k: int = 1  # weak encoders each router picks; 0 means all of them (dense)
     hidden_dim: int = 0  # hidden units of the data-dependent router; 0 means one linear layer
     smoothing: str = "as-printed"  # one of SMOOTHINGS; decision 0003
-    smoothing_amount: float = 0.1  # share of the uniform weight mixed in while training, 0 to 1
+    smoothing_amount: float = 0.1  # how much smoothing; of `explore` its probability, 0 to 1
+    smooth_inference: bool = True  # `as-printed` holds at inference too, for the same scale
     loss_weight: float = 0.1  # factor of L_MoWE beside the next-token loss
 
     def __post_init__(self) -> None:
         _require(self.kind in ROUTERS, f"router kind must be one of {ROUTERS}, found {self.kind!r}")
         _require(
+            self.smoothing != "uniform",
+            "smoothing 'uniform' is no longer offered: 'off' answers as what was trained with it, "
+            "'as-printed' and 'explore' are there to train with",
+        )
+        _require(
             self.smoothing in SMOOTHINGS,
             f"smoothing must be one of {SMOOTHINGS}, found {self.smoothing!r}",
+        )
+        _require(
+            self.smoothing != "explore" or self.top_k > 0,
+            "smoothing 'explore' draws picks, and top_k 0 picks every encoder: take 'off'",
         )
         _require(self.top_k >= 0, f"top_k must be 0 (all) or more, found {self.top_k}")
         _require(
@@ -174,9 +194,28 @@ class MoWEConfig:
         return 0 if self.routing.kind == "none" else len(self.weak_encoders)
 
     @property
+    def pool(self) -> tuple[EncoderConfig, ...]:
+        """The routed weak encoders, in the order of every weight vector."""
+        return self.weak_encoders[: self.pool_size]
+
+    @property
     def encoder_names(self) -> tuple[str, ...]:
         """Names of the routed weak encoders, in the order of every weight vector."""
-        return tuple(encoder.name for encoder in self.weak_encoders[: self.pool_size])
+        return tuple(encoder.name for encoder in self.pool)
+
+    @property
+    def first_copies(self) -> tuple[int, ...]:
+        """For each place in the pool the first one with the same frozen encoder, often itself."""
+        same = [dataclasses.replace(encoder, name="any", lora_rank=1) for encoder in self.pool]
+        return tuple(
+            same.index(one) if one.train == "none" and one.source != "random" else place
+            for place, one in enumerate(same)
+        )
+
+    @property
+    def trains_encoders(self) -> bool:
+        """Whether an encoder is trained, so that its features cannot be computed once."""
+        return any(encoder.train != "none" for encoder in (self.base_encoder, *self.pool))
 
 
 def check_source(source: str) -> None:
@@ -196,6 +235,10 @@ def to_dict(config: MoWEConfig) -> dict[str, Any]:
     return plain
 
 
+# what checkpoints meant that were written before a field existed
+_BEFORE: Mapping[str, Any] = {"smooth_inference": False}
+
+
 def from_dict(plain: Mapping[str, Any]) -> MoWEConfig:
     """Rebuild a config from `to_dict`.
 
@@ -208,7 +251,7 @@ def from_dict(plain: Mapping[str, Any]) -> MoWEConfig:
                 **plain,
                 "base_encoder": EncoderConfig(**plain["base_encoder"]),
                 "weak_encoders": tuple(EncoderConfig(**one) for one in plain["weak_encoders"]),
-                "routing": RoutingConfig(**plain["routing"]),
+                "routing": RoutingConfig(**{**_BEFORE, **plain["routing"]}),
                 "adapter": AdapterConfig(**plain["adapter"]),
                 "hints": HintsConfig(**plain["hints"]),
                 "language_model": LanguageModelConfig(**plain["language_model"]),

@@ -64,8 +64,14 @@ SMOLLM2_135M = {
 
 
 def _hub_whisper_tiny(name: str) -> EncoderConfig:
+    # trained: frozen copies give identical features, so a pool of them would be one encoder. Copies
+    # start alike and part because routing sends them different recordings.
     return EncoderConfig(
-        name=name, family="whisper", source="hub:openai/whisper-tiny", architecture=WHISPER_TINY
+        name=name,
+        family="whisper",
+        source="hub:openai/whisper-tiny",
+        architecture=WHISPER_TINY,
+        train="full",
     )
 
 
@@ -130,7 +136,8 @@ MINI = MoWEConfig(
         EncoderConfig(name="pitch", family="pitch", source="package:fcpe"),
     ),
     weak_dim=128,
-    routing=RoutingConfig(loss_weight=0.3),  # decision 0010
+    # decision 0010; the shipped checkpoint was trained on smoothed weights, and answers without
+    routing=RoutingConfig(loss_weight=0.3, smooth_inference=False),
     adapter=AdapterConfig(kind="naming", residual_dim=192),
     hints=HintsConfig(transcript="package:whisper-base-decoder", activity="package:silero-vad"),
     language_model=LanguageModelConfig(

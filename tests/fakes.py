@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mowe.assistant import Answer, Sampling, Turn, WindowRouting
+from mowe.assistant import Answer, HeardMemory, Sampling, Turn, WindowRouting
 from mowe.audio import AudioLimits
 from mowe.errors import QuestionError
 from mowe.hints import Segment, Transcript
@@ -36,12 +36,14 @@ class FakeAssistant:
         self.steps = 0  # words made so far, over all answers
         self.working = 0  # answers being made right now
         self.most_working = 0
+        self.memories: list[HeardMemory | None] = []  # what the callers passed
         self.seen: list[tuple[tuple[Turn, ...], Sampling, object]] = []
 
     def stream(
-        self, conversation: Sequence[Turn], *, sampling=None, control=None, stop=None
+        self, conversation: Sequence[Turn], *, sampling=None, control=None, stop=None, memory=None
     ) -> Iterator[Answer]:
         sampling, stop = sampling or Sampling(), stop or threading.Event()
+        self.memories.append(memory)
         self.seen.append((tuple(conversation), sampling, control))
         question = conversation[-1].text.strip()
         if not question:
@@ -80,8 +82,9 @@ class FakeAssistant:
         ]
 
     def stream_transcript(
-        self, recording, *, language="", translate=False, stop=None
+        self, recording, *, language="", translate=False, stop=None, memory=None
     ) -> Iterator[Transcript]:
+        self.memories.append(memory)
         if language not in ("", "French"):
             raise QuestionError(f"{language} is not among the languages that it knows: French")
         words = ("Good", "morning.") if translate else ("Bonjour.", "Au revoir.")
@@ -89,7 +92,7 @@ class FakeAssistant:
         for count in range(len(said) + 1):
             yield Transcript(tuple(said[:count]), "French", recording.seconds)
 
-    def log_likelihood(self, recordings, question, text, *, control=None) -> float:
+    def log_likelihood(self, recordings, question, text, *, control=None, memory=None) -> float:
         """Half a nat per word as it answers by itself, three quarters otherwise."""
         return -len(text.split()) * (0.5 if control is None else 0.75)
 

@@ -23,7 +23,7 @@ from mowe.assistant.prompts import Window, asked_prompts
 from mowe.audio import Recording, load_audio
 from mowe.errors import QuestionError
 from mowe.hints import Transcript
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 
 SHORT = Sampling(max_new_tokens=4)
 LONG = Sampling(max_new_tokens=900, temperature=1.5)  # a random model loops where it is greedy

@@ -602,6 +602,26 @@ def test_a_window_without_samples_is_an_error(times):
         load_audio((tone(), RATE)).window(*times)
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "samples"), [(0.0, None, 3.0), (1.0, None, 2.0), (0.5, 2.0, 1.5)]
+)
+def test_a_part_of_a_recording_is_loaded_by_its_times(start, end, samples):
+    whole = load_audio((tone(), RATE))
+    part = load_audio((tone(), RATE), start=start, end=end)
+    first = round(start * RATE)
+    np.testing.assert_array_equal(
+        part.samples, whole.samples[first : first + round(samples * RATE)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "wanted"), [(3.0, None, "from 3 s on"), (2.0, 2.0, "from 2 to 2 s")]
+)
+def test_a_part_that_a_recording_has_not_is_refused_in_words(start, end, wanted):
+    with pytest.raises(AudioError, match=f"lasts 3 s and has no part {wanted}"):
+        load_audio((tone(), RATE), start=start, end=end)
+
+
 def test_windows_of_half_a_second_or_less_are_an_error():
     with pytest.raises(ValueError, match=r"longer than 0\.5 s"):
         load_audio((tone(), RATE)).windows(0.5)

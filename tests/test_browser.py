@@ -13,7 +13,7 @@ from serving import serve, write_examples, write_tone
 
 from mowe.assistant import Sampling, Turn
 from mowe.audio import load_audio
-from mowe.data.records import RecordsFile, Source
+from mowe.data.records import LabelledClip, RecordsFile
 
 FIXTURES = Path(__file__).parent / "fixtures"
 # notes every state of the first reply that was on the page
@@ -357,7 +357,7 @@ def test_a_records_file_shows_who_is_chosen_for_what(visit, tmp_path, viewport, 
     answer = fake._answer([Turn("user", "", (recording,))], Sampling(), None)
     evil = "<img src=x onerror=document.title='taken'>"
     for number, task in enumerate(["transcribe", evil] * 4):
-        file.add(Source(Path(f"{number}.wav"), labels={"task": task}), str(number), answer)
+        file.add(LabelledClip(Path(f"{number}.wav"), labels={"task": task}), str(number), answer)
     file.close()
     page = visit(viewport, query)
     open_tab(page, "Specialisation")

@@ -12,7 +12,7 @@ from serving import serve, write_examples, write_tone
 
 from mowe.assistant import load
 from mowe.audio import load_audio
-from mowe.data.records import RecordsFile, Source
+from mowe.data.records import LabelledClip, RecordsFile
 from mowe.ui.drivers.handlers import DriversEvents, listen
 
 
@@ -105,7 +105,7 @@ def test_an_input_is_made_up_and_plays_and_real_clips_stand_beside_it(
     records, evil = tmp_path / "records.parquet", "<img src=x onerror=document.title='taken'>.wav"
     file = RecordsFile(records, assistant.preset, assistant.encoder_names)
     answer = assistant.route(load_audio(clip))
-    file.add(Source(Path(evil), labels={"task": "er"}), "0", answer)
+    file.add(LabelledClip(Path(evil), labels={"task": "er"}), "0", answer)
     file.close()
     page = visit(viewport, query)
     open_drivers(page)

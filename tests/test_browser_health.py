@@ -14,7 +14,7 @@ from serving import serve, write_examples, write_tone
 
 from mowe.analysis.worth.perturbation import CHANGES
 from mowe.audio import load_audio
-from mowe.data.records import RecordsFile, Source
+from mowe.data.records import LabelledClip, RecordsFile
 from mowe.ui.health.handlers import HealthEvents
 
 
@@ -52,7 +52,7 @@ def records(tiny, tmp_path_factory) -> Path:
     answer = tiny.route(load_audio(write_tone(folder / "tone.wav", 2.0)))
     file = RecordsFile(folder / "records.parquet", tiny.preset, tiny.encoder_names)
     for number in range(4):
-        file.add(Source(Path(f"{number}.wav")), str(number), answer)
+        file.add(LabelledClip(Path(f"{number}.wav")), str(number), answer)
     file.close()
     return folder / "records.parquet"
 

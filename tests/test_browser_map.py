@@ -12,7 +12,7 @@ from serving import serve, write_examples, write_tone
 
 from mowe.analysis.map_folder import read_map
 from mowe.audio import load_audio
-from mowe.data.records import RecordsFile, Source
+from mowe.data.records import LabelledClip, RecordsFile
 
 MAP = Path(__file__).parents[1] / "assets" / "map"
 SOUND = "#map-sound audio[src]"  # the player keeps it in a shadow tree
@@ -189,7 +189,9 @@ def records_of(folder: Path, assistant, count=6) -> Path:
         moved = answer.embedding + draw.normal(size=answer.embedding.shape).astype(np.float32)
         labels = {"label": "<b>bold</b>", "task": "sound"}
         file.add(
-            Source(folder / name, labels=labels), str(number), replace(answer, embedding=moved)
+            LabelledClip(folder / name, labels=labels),
+            str(number),
+            replace(answer, embedding=moved),
         )
     file.close()
     return path

@@ -14,7 +14,7 @@ from snippets import run_example
 
 from mowe.__main__ import main
 from mowe.analysis.routing import comparison
-from mowe.analysis.routing.answer_figures import hear
+from mowe.analysis.routing.answer_figures import audio_picture
 from mowe.analysis.routing.comparison_figures import changes, comparison_chart, routing_timeline
 from mowe.assistant import WindowRouting, load
 from mowe.audio import AudioLimits, load_audio
@@ -179,7 +179,7 @@ def test_charts_can_be_saved_as_png():
 def test_the_timeline_is_drawn_even_for_one_window_on_the_axis_of_the_sound():
     recording = noise(3)
     found = answer(window(0, 3, (0.9, 0.1)))
-    figure = routing_timeline(hear(recording.at(16_000)), found)
+    figure = routing_timeline(audio_picture(recording.at(16_000)), found)
     steps = figure.data[2:]
     assert [step.name for step in steps] == list(POOL)
     assert list(steps[0].x) == [0, 3]

@@ -21,11 +21,11 @@ from mowe.analysis.worth.counterfactual import (
     variants,
     word_changes,
 )
-from mowe.assistant import Assistant, Sampling
+from mowe.assistant import Assistant, HeardMemory, Sampling
 from mowe.audio import load_audio
 from mowe.errors import QuestionError
+from mowe.model.control import RoutingControl
 from mowe.model.language_model import IGNORED, Message, Prompt
-from mowe.model.routing import RoutingControl
 from mowe.ui.ask.routing_control import routing_choices, routing_control
 from mowe.ui.routing.counterfactual import CounterfactualEvents, highlighted, row
 from mowe.ui.routing.handlers import Comparison
@@ -37,9 +37,9 @@ LETTERS = [ord(sign) for sign in "abcdefghijklmnopqrstuvwxyz"]
 class Swayed(FakeAssistant):
     """A fake whose words depend on what ran."""
 
-    def stream(self, conversation, *, sampling=None, control=None, stop=None):
+    def stream(self, conversation, *, control=None, **settings):
         self.control = control
-        yield from super().stream(conversation, sampling=sampling, control=control, stop=stop)
+        yield from super().stream(conversation, control=control, **settings)
 
     def _reply(self, conversation):
         forced = self.control.force if self.control else ()
@@ -63,7 +63,9 @@ def spelling(tiny_model):
 def asked(assistant, recording, control=None):
     """The prompt that `ask` uses and its audio, made by hand."""
     model = assistant.model
-    audio = assistant.listener.window(recording, 0.0, recording.seconds, control).tokens
+    audio = assistant.listener.window(
+        recording, 0.0, recording.seconds, control, HeardMemory()
+    ).tokens
     chat = [Message("user", "\ue000" + QUESTION)]
     return model.language_model.prompt(chat, [len(audio)], reply=True), audio
 

@@ -10,7 +10,7 @@ from mowe.analysis.palette import STYLES, encoder_styles
 from mowe.analysis.routing.answer_figures import (
     HEARD_COLUMNS,
     ROUTING_COLUMNS,
-    hear,
+    audio_picture,
     heard_figure,
     heard_rows,
     router_chart,
@@ -84,12 +84,15 @@ def test_the_routing_table_says_what_the_chart_shows():
 
 
 def test_figures_have_no_background_of_their_own():
-    for figure in (router_chart([window(0, 5, (0.1, 0.7, 0.2), [])]), heard_figure(hear(tone(2)))):
+    for figure in (
+        router_chart([window(0, 5, (0.1, 0.7, 0.2), [])]),
+        heard_figure(audio_picture(tone(2))),
+    ):
         assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"
 
 
 def test_waveform_and_spectrogram_share_a_time_axis_in_seconds():
-    figure = heard_figure(hear(tone(3)))
+    figure = heard_figure(audio_picture(tone(3)))
     waveform, spectrogram = figure.data
     assert figure.layout.xaxis.matches == "x2"
     assert tuple(figure.layout.xaxis2.range) == (0, 3)
@@ -100,14 +103,14 @@ def test_waveform_and_spectrogram_share_a_time_axis_in_seconds():
 
 
 def test_the_waveform_reaches_the_peak():
-    waveform = heard_figure(hear(tone(3, amplitude=0.4))).data[0]
+    waveform = heard_figure(audio_picture(tone(3, amplitude=0.4))).data[0]
     assert numbers(waveform.y).max() == pytest.approx(0.4, abs=0.01)
     assert numbers(waveform.y).min() == pytest.approx(-0.4, abs=0.01)
 
 
 @pytest.mark.parametrize("hertz", [500, 1000, 2000, 4000])
 def test_a_tone_lies_at_its_label_on_the_spectrogram(hertz):
-    figure = heard_figure(hear(tone(1, hertz=hertz)))
+    figure = heard_figure(audio_picture(tone(1, hertz=hertz)))
     loudest = np.asarray(figure.data[1].z).mean(axis=1).argmax()
     axis = figure.layout.yaxis2
     label = f"{hertz / 1000:g}k" if hertz >= 1000 else str(hertz)
@@ -117,7 +120,7 @@ def test_a_tone_lies_at_its_label_on_the_spectrogram(hertz):
 def test_a_long_recording_is_thinned_and_a_click_in_it_stays():
     samples = np.zeros(RATE * 150, dtype=np.float32)
     samples[RATE * 100] = 1.0
-    waveform, spectrogram = heard_figure(hear(samples)).data
+    waveform, spectrogram = heard_figure(audio_picture(samples)).data
     picture = np.asarray(spectrogram.z)
     assert picture.shape[1] <= 800
     column = picture.max(axis=0).argmax()
@@ -127,7 +130,7 @@ def test_a_long_recording_is_thinned_and_a_click_in_it_stays():
 
 def test_several_windows_add_a_row_of_routing_over_time():
     windows = [window(0, 2, (0.8, 0.1, 0.1), []), window(2, 3, (0.4, 0.1, 0.5), [])]
-    steps = heard_figure(hear(tone(3)), windows).data[2:]
+    steps = heard_figure(audio_picture(tone(3)), windows).data[2:]
     assert [step.name for step in steps] == list(POOL)
     assert list(steps[0].x) == [0, 2, 3]
     assert list(steps[0].y) == [0.8, 0.4, 0.4]
@@ -135,7 +138,9 @@ def test_several_windows_add_a_row_of_routing_over_time():
 
 
 def test_the_table_of_the_picture_has_level_and_band_over_time():
-    rows = heard_rows(hear(np.concatenate([tone(1, 500, 0.5), np.zeros(RATE, dtype=np.float32)])))
+    rows = heard_rows(
+        audio_picture(np.concatenate([tone(1, 500, 0.5), np.zeros(RATE, dtype=np.float32)]))
+    )
     assert all(len(row) == len(HEARD_COLUMNS) for row in rows)
     loud, silent = rows
     assert loud[:2] == [0, 1]
@@ -146,7 +151,7 @@ def test_the_table_of_the_picture_has_level_and_band_over_time():
 
 
 def test_the_table_of_an_hour_stays_short():
-    assert len(heard_rows(hear(np.zeros(RATE * 60, dtype=np.float32)))) == 20
+    assert len(heard_rows(audio_picture(np.zeros(RATE * 60, dtype=np.float32)))) == 20
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

@@ -32,9 +32,9 @@ def device(request) -> str:
 
 @pytest.fixture(scope="module")
 def shipped():
-    from mowe.assistant.assistant import SHIPPED
+    from mowe.shipped import CHECKPOINTS
 
-    return SHIPPED["mini"]
+    return CHECKPOINTS["mini"]
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_answering_again_and_again_holds_no_more_memory(fast, device, examples):
         pytest.skip("torch counts the memory of CUDA devices only")
     assistant, held = Assistant(fast), []
     for _ in range(4):
-        assistant.listener.forget()
+        assistant.memory.let_go()
         ask(assistant, clips(examples)[0])
         held.append(torch.cuda.memory_allocated())
     assert held[-1] <= held[1] * 1.01

@@ -355,7 +355,7 @@ def test_the_command_prints_a_line_per_check_and_fails_with_one(tmp_path, capsys
 def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch, capsys):
     from mowe.assistant import load
     from mowe.audio import load_audio
-    from mowe.data.records import RecordsFile, Source
+    from mowe.data.records import LabelledClip, RecordsFile
 
     monkeypatch.chdir(tmp_path)
     noise = np.random.default_rng(0).normal(0, 0.1, 32_000)
@@ -364,7 +364,7 @@ def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch, capsys):
     file = RecordsFile(Path("records.parquet"), tiny.preset, tiny.encoder_names)
     answer = tiny.route(load_audio("clip.wav"))
     for number in range(3):
-        file.add(Source(Path(f"{number}.wav")), str(number), answer)
+        file.add(LabelledClip(Path(f"{number}.wav")), str(number), answer)
     file.close()
     log = TrainingLog(tmp_path)
     for step in range(12):

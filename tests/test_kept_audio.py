@@ -173,8 +173,8 @@ def test_a_question_whose_upload_was_removed_is_heard_as_kept(clip):
 def test_what_a_visitor_may_keep_is_known_before_everything_is_read(clip, monkeypatch):
     monkeypatch.setattr(conversations, "MAX_SECONDS", 3.0)
     events, read = events_with(60), []
-    really = events.listening.load
-    monkeypatch.setattr(events.listening, "load", lambda path: read.append(path) or really(path))
+    really = events.uploads.load
+    monkeypatch.setattr(events.uploads, "load", lambda path: read.append(path) or really(path))
     paths = tuple(clip(2) for _ in range(5))
     with pytest.raises(gr.Error, match="at most 0 are allowed, so press Clear"):
         events.begin(Conversation(), 0, False, None, paths, list("01234"), "What?")
@@ -189,16 +189,65 @@ def test_clear_and_the_end_of_a_session_free_their_share(clip):
     holder.set_blocks(app)
     for session in ("one", "two", "three"):
         holder[session][state._id] = ask(events, Conversation(), clip(2))
+        holder[session][state._id].memory.put("window", "as heard", SECOND)
     events.assistant.seen.clear()
-    assert events.budget.bytes_held == 6 * SECOND
+    events.assistant.memories.clear()
+    assert events.budget.bytes_held == 9 * SECOND
     holder["one"][state._id] = events.clear(0)[0]
-    assert events.budget.bytes_held == 4 * SECOND
+    assert events.budget.bytes_held == 6 * SECOND
     holder.delete_state("two")  # what happens when its time is over
-    assert events.budget.bytes_held == 2 * SECOND
+    assert events.budget.bytes_held == 3 * SECOND
     holder.capacity = 1
     for session in ("four", "five", "six"):  # more visitors than are remembered
         assert holder[session][state._id] == Conversation()
     assert events.budget.bytes_held == 0
+
+
+def test_what_was_heard_counts_and_goes_before_any_recording_of_its_visitor(clip):
+    events = events_with(5)
+    mine, other = (ask(events, Conversation(), clip(2)) for _ in range(2))
+    mine.memory.put("window", "as heard", 1 * SECOND)
+    assert events.budget.bytes_held == 5 * SECOND
+    third = ask(events, Conversation(), clip(1))
+    assert (mine.memory.bytes_held, kept(mine), kept(other)) == (0, [True], [True])
+    third.memory.put("window", "as heard", 1 * SECOND)
+    events.show(third, 0)
+    assert (kept(mine), kept(other), third.memory.bytes_held) == ([False], [True], SECOND)
+
+
+def test_what_is_heard_for_an_answer_is_not_let_go_before_its_end(clip):
+    events = events_with(4)
+    answered = begin(events, Conversation(), clip(2))
+    updates = events.answer(answered, *GREEDY)
+    next(updates)
+    answered.memory.put("window", "as heard", 2 * SECOND)
+    other = ask(events, Conversation(), clip(1))
+    assert (answered.memory.bytes_held, kept(other)) == (2 * SECOND, [False])
+    updates.close()
+    ask(events, Conversation(), clip(1))
+    assert answered.memory.bytes_held == 0
+
+
+def test_every_conversation_has_its_own_memory_and_clear_begins_another(clip):
+    events = events_with(60)
+    mine = ask(events, Conversation(), clip(2))
+    mine = ask(events, mine, None, "And why?")
+    other = ask(events, Conversation(), clip(2))
+    first, again, another = events.assistant.memories
+    assert first is again is mine.memory
+    assert another is other.memory
+    assert another is not mine.memory
+    assert events.clear(0)[0].memory is not mine.memory
+
+
+def test_calls_of_the_interface_leave_nothing_with_the_assistant(clip):
+    events = events_with(60)
+    for _ in range(2):
+        list(events.ask(clip(2), "What?"))
+        list(events.transcribe(clip(2)))
+    given = events.assistant.memories
+    assert None not in given
+    assert len(set(map(id, given))) == len(given) == 4
 
 
 def test_a_budget_needs_room():

@@ -1,21 +1,19 @@
 """What was heard is heard once, and what is said reaches the language model as data."""
 
-import itertools
+import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from mowe.assistant import Assistant, Sampling, Turn
-from mowe.assistant.listening import Listener
-from mowe.assistant.memory import Memory
+from mowe.assistant import Assistant, HeardMemory, Sampling, Turn
 from mowe.audio import Recording, load_audio
 from mowe.checkpoint import MoWE
 from mowe.config import HintsConfig
 from mowe.errors import QuestionError
 from mowe.hints import Segment, Transcript
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 from mowe.presets import TINY_RANDOM
 
 SHORT = Sampling(max_new_tokens=2)
@@ -69,29 +67,38 @@ def asked(assistant: Assistant, monkeypatch) -> list[str]:
     return seen
 
 
-def test_a_follow_up_question_listens_to_nothing_again(assistant, saying, monkeypatch):
-    said, count = saying(Segment(0.0, 1.0, "Hi.")), itertools.count()
-    listen = assistant.model.listen
-    monkeypatch.setattr(assistant.model, "listen", lambda *given: (next(count), listen(*given))[1])
-    recording = sound(2.0)
+def counting(assistant: Assistant, monkeypatch) -> list[int]:
+    """One entry for every window that the mixture hears from now on."""
+    heard, listen = [], assistant.model.listen
+    monkeypatch.setattr(
+        assistant.model, "listen", lambda *given: (heard.append(1), listen(*given))[1]
+    )
+    return heard
+
+
+@pytest.mark.parametrize("samples", [2 * 44_100, 30 * 44_100 + 1])
+def test_a_follow_up_question_listens_to_nothing_again(assistant, saying, monkeypatch, samples):
+    said, heard = saying(Segment(0.0, 1.0, "Hi.")), counting(assistant, monkeypatch)
+    recording = sound(samples / 44_100)
+    assert len(recording.stored) == samples
     first = assistant.ask([recording], "What?", sampling=SHORT)
+    windows = len(heard)
     turns = [Turn("user", "What?", (recording.compact(),)), Turn("assistant", first.text)]
     *_, second = assistant.stream([*turns, Turn("user", "And?")], sampling=SHORT)
-    assert (next(count), said.asked) == (1, 1)
+    assert (len(heard), said.asked) == (windows, 1)
     assert second.windows[0].dependent == first.windows[0].dependent
     assert second.transcripts == first.transcripts
 
 
 def test_other_routing_and_other_sounds_are_heard_anew(assistant, saying, monkeypatch):
     saying()
-    count, listen = itertools.count(), assistant.model.listen
-    monkeypatch.setattr(assistant.model, "listen", lambda *given: (next(count), listen(*given))[1])
+    heard = counting(assistant, monkeypatch)
     assistant.ask([sound(2.0)], "What?", sampling=SHORT)
     forced = assistant.ask(
         [sound(2.0)], "What?", sampling=SHORT, control=RoutingControl(force=("speaker",))
     )
     assistant.ask([sound(2.0, seed=1)], "What?", sampling=SHORT)
-    assert next(count) == 3
+    assert len(heard) == 3
     assert forced.windows[0].chosen == ("speaker",)
 
 
@@ -154,7 +161,7 @@ def test_a_real_tiny_decoder_hears_any_length(assistant):
 
 
 def test_memory_lets_go_what_was_not_used_for_longest():
-    memory: Memory[str] = Memory(10)
+    memory = HeardMemory(10)
     memory.put("a", "A", 4)
     memory.put("b", "B", 4)
     assert memory.get("a") == "A"
@@ -164,13 +171,54 @@ def test_memory_lets_go_what_was_not_used_for_longest():
     assert [memory.get(key) for key in "ac"] == ["A again", None]
     memory.put("d", "too large", 11)
     assert memory.get("d") is None
+    assert memory.bytes_held == 8
+    memory.let_go()
+    assert (memory.get("a"), memory.bytes_held) == (None, 0)
+
+
+def test_memory_goes_to_another_process_and_works_there():
+    memory = HeardMemory(10)
+    memory.put("a", "A", 4)
+    there = pickle.loads(pickle.dumps(memory))
+    there.put("b", "B", 4)
+    assert [one.get("b") for one in (there, memory)] == ["B", None]
+    assert there.get("a") == "A"
 
 
 def test_what_was_heard_stays_within_its_budget(assistant):
-    one = assistant.listener.window(sound(2.0), 0.0, 2.0, None)
+    def window(seed, memory):
+        return assistant.listener.window(sound(2.0, seed), 0.0, 2.0, None, memory)
+
+    one = window(0, HeardMemory())
     room = one.tokens.nbytes + one.pooled.nbytes
-    small = Listener(assistant.model, max_bytes=2 * room)
+    small = HeardMemory(2 * room)
     for seed in range(5):
-        small.window(sound(2.0, seed), 0.0, 2.0, None)
-    assert small._windows._bytes <= 2 * room
-    assert torch.equal(small.window(sound(2.0), 0.0, 2.0, None).tokens, one.tokens)
+        window(seed, small)
+    assert small.bytes_held == 2 * room
+    assert torch.equal(window(0, small).tokens, one.tokens)
+
+
+def test_what_one_person_s_questions_heard_is_nobody_else_s(assistant, saying, monkeypatch):
+    said, heard = saying(Segment(0.0, 1.0, "Hi.")), counting(assistant, monkeypatch)
+    ann, bob = HeardMemory(), HeardMemory()
+    for memory, windows in ((ann, 1), (bob, 2), (ann, 2), (bob, 2)):
+        assistant.ask([sound(2.0)], "What?", sampling=SHORT, memory=memory)
+        assert (len(heard), said.asked) == (windows, windows)
+    assert ann.bytes_held == bob.bytes_held > 0
+    assert assistant.memory.bytes_held == 0
+
+
+def test_another_mixture_hears_for_itself(assistant, monkeypatch):
+    memory, other = HeardMemory(), Assistant(MoWE.from_config(HEARING))
+    heard = [counting(one, monkeypatch) for one in (assistant, other)]
+    for one in (assistant, other, assistant, other):
+        one.ask([sound(2.0)], "What?", sampling=SHORT, memory=memory)
+    assert [len(windows) for windows in heard] == [1, 1]
+
+
+def test_the_likelihood_of_a_reply_needs_no_second_listening(assistant, saying, monkeypatch):
+    said, heard = saying(Segment(0.0, 1.0, "Hi.")), counting(assistant, monkeypatch)
+    memory = HeardMemory()
+    answer = assistant.ask([sound(2.0)], "What?", sampling=SHORT, memory=memory)
+    assistant.log_likelihood([sound(2.0)], "What?", answer.text, memory=memory)
+    assert (len(heard), said.asked) == (1, 1)

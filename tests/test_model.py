@@ -7,8 +7,8 @@ import torch
 
 from mowe.checkpoint import MoWE
 from mowe.model import AudioBatch, MoWEModel, count_parameters, make_batch
+from mowe.model.control import RoutingControl
 from mowe.model.language_model import AUDIO_MARK, Message
-from mowe.model.routing import RoutingControl
 from mowe.presets import PRESETS, TINY_RANDOM, preset
 
 

@@ -16,9 +16,9 @@ from mowe.analysis import read_records
 from mowe.assistant import Assistant, Sampling, Turn
 from mowe.assistant.routed import BATCH_SECONDS, route_windows
 from mowe.audio import load_audio
-from mowe.data.records import LABELS, RecordsFile, Source, content_sha256
+from mowe.data.records import LABELS, LabelledClip, RecordsFile, content_sha256
 from mowe.errors import RecordsError
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 
 ENCODERS = FakeAssistant.encoder_names
 
@@ -38,8 +38,10 @@ def answer_of(seconds: float):
 def written(tmp_path) -> Path:
     path = tmp_path / "records.parquet"
     file = RecordsFile(path, "mini", ENCODERS)
-    file.add(Source(Path("a.wav"), labels={"task": "sound", "speaker": "ann"}), "aa", answer_of(2))
-    file.add(Source(Path("b.wav")), "bb", answer_of(40))
+    file.add(
+        LabelledClip(Path("a.wav"), labels={"task": "sound", "speaker": "ann"}), "aa", answer_of(2)
+    )
+    file.add(LabelledClip(Path("b.wav")), "bb", answer_of(40))
     assert file.close() == 3
     return path
 
@@ -62,7 +64,7 @@ def test_what_was_written_comes_back_with_the_choice(written):
 def test_more_recordings_are_added_to_a_finished_file(written):
     file = RecordsFile(written, "mini", ENCODERS)
     assert len(file.done) == 2
-    file.add(Source(Path("c.wav")), "cc", answer_of(1))
+    file.add(LabelledClip(Path("c.wav")), "cc", answer_of(1))
     assert file.close() == 4
     assert read_records(written).table["path"].tolist() == ["a.wav", "b.wav", "b.wav", "c.wav"]
     assert [one.name for one in written.parent.iterdir()] == [written.name]
@@ -71,7 +73,7 @@ def test_more_recordings_are_added_to_a_finished_file(written):
 def test_parts_of_a_killed_run_are_joined_by_the_next(tmp_path):
     path = tmp_path / "r.parquet"
     killed = RecordsFile(path, "mini", ENCODERS)
-    killed.add(Source(Path("a.wav")), "aa", answer_of(2))
+    killed.add(LabelledClip(Path("a.wav")), "aa", answer_of(2))
     killed.flush()
     assert not path.exists()
     file = RecordsFile(path, "mini", ENCODERS)

@@ -8,7 +8,7 @@ import torch
 from mowe.model.routing import (
     Router,
     Routing,
-    RoutingControl,
+    explore,
     keep_top_k,
     pool_frames,
     routing_diversity,
@@ -23,9 +23,8 @@ NAMES = ("a", "b", "c")
 def make_router(**settings: object) -> Router:
     torch.manual_seed(0)
     router = Router(NAMES, 4, **settings).eval()
-    torch.nn.init.normal_(
-        router.independent_logits
-    ) if router.independent_logits is not None else None
+    if router.independent_logits is not None:  # far from even
+        torch.nn.init.normal_(router.independent_logits)
     return router
 
 
@@ -71,10 +70,9 @@ def test_a_collapsed_router_has_a_higher_loss_than_a_shared_one():
     assert losses[0] > losses[1]
 
 
-def test_smoothing_as_printed_sums_to_091_and_the_uniform_one_to_1():
-    weights = torch.tensor([[0.6, 0.4]])
-    assert smooth(weights, 0.1, as_printed=True)[0].tolist() == pytest.approx([0.545, 0.365])
-    assert smooth(weights, 0.1, as_printed=False)[0].tolist() == pytest.approx([0.59, 0.41])
+def test_smoothing_as_printed_by_hand():
+    # 0.9 * 0.6 + 0.1 * (0.1 / 2), and the same for 0.4: together 0.91
+    assert smooth(torch.tensor([[0.6, 0.4]]), 0.1)[0].tolist() == pytest.approx([0.545, 0.365])
 
 
 def test_losses_refuse_a_missing_batch_axis():
@@ -103,7 +101,7 @@ def test_each_kind_has_its_routers(kind, present):
 
 
 def test_top_1_keeps_one_weight_at_its_probability():
-    routing = make_router(top_k=1)(*frames())
+    routing = make_router(top_k=1, smoothing="off")(*frames())
     assert (routing.dependent_weights > 0).sum(dim=1).tolist() == [1, 1, 1]
     assert torch.equal(routing.dependent_weights.amax(1), routing.dependent.amax(1))
 
@@ -111,8 +109,6 @@ def test_top_1_keeps_one_weight_at_its_probability():
 def test_top_2_and_dense():
     assert (make_router(top_k=2)(*frames()).dependent_weights > 0).sum(1).tolist() == [2, 2, 2]
     assert bool((make_router(top_k=0)(*frames()).dependent_weights > 0).all())
-    control = RoutingControl(dense=True)
-    assert bool((make_router(top_k=1)(*frames(), control).dependent_weights > 0).all())
 
 
 def test_keep_top_k_breaks_no_gradient():
@@ -127,35 +123,73 @@ def test_the_independent_router_gives_every_example_the_same_row():
     assert not torch.equal(routing.dependent[0], routing.dependent[2])
 
 
-def test_forcing_gives_the_named_encoder_the_weight_the_learned_choice_had():
-    router = make_router()
-    learned, forced = router(*frames()), router(*frames(), RoutingControl(force=("b",)))
-    assert forced.chosen.tolist() == [[False, True, False]] * 3
-    assert torch.allclose(forced.dependent_weights[:, 1], learned.dependent_weights.sum(1))
-
-
-def test_masking_never_picks_the_named_encoder_and_renormalises():
-    routing = make_router()(*frames(), RoutingControl(mask=("a", "c")))
-    assert routing.dependent[:, 1].tolist() == pytest.approx([1.0] * 3)
-    assert routing.chosen[:, [0, 2]].sum() == 0
-
-
-def test_no_weak_chooses_nothing():
-    assert make_router()(*frames(), RoutingControl(no_weak=True)).chosen.sum() == 0
-
-
-def test_unknown_names_and_masking_all_are_refused():
-    with pytest.raises(ValueError, match="no weak encoder named"):
-        make_router()(*frames(), RoutingControl(force=("x",)))
-    with pytest.raises(ValueError, match="every weak encoder is masked"):
-        make_router()(*frames(), RoutingControl(mask=NAMES))
-    with pytest.raises(ValueError, match="exclude one another"):
-        RoutingControl(force=("a",), dense=True)
-
-
-def test_smoothing_applies_only_while_training():
+def test_smoothing_as_printed_holds_in_training_and_at_inference():
     router = make_router(kind="dependent", top_k=0)
-    calm = router(*frames()).dependent_weights
+    for mode in (True, False):
+        weights = router.train(mode)(*frames()).dependent_weights
+        assert weights.sum(1).tolist() == pytest.approx([0.91] * 3)
+
+
+def test_what_was_trained_before_is_smoothed_only_while_training():
+    router = make_router(kind="dependent", top_k=0, smooth_inference=False)
+    assert router(*frames()).dependent_weights.sum(1).tolist() == pytest.approx([1.0] * 3)
     router.train()
     assert router(*frames()).dependent_weights.sum(1).tolist() == pytest.approx([0.91] * 3)
-    assert calm.sum(1).tolist() == pytest.approx([1.0] * 3)
+
+
+def test_without_smoothing_training_changes_no_weight():
+    router = make_router(smoothing="off")
+    calm = router(*frames()).dependent_weights
+    assert torch.equal(router.train()(*frames()).dependent_weights, calm)
+    assert torch.equal(calm.amax(1), router(*frames()).dependent.amax(1))
+
+
+def test_exploring_gives_some_examples_an_evenly_drawn_encoder_at_full_weight():
+    probabilities = torch.tensor([[0.6, 0.3, 0.1]]).expand(6000, -1)
+    weights = explore(probabilities, keep_top_k(probabilities, 1), 0.1, 1)
+    explored = weights.amax(1) == 1.0  # the router's own pick weighs 0.6
+    assert explored.float().mean().item() == pytest.approx(0.1, abs=0.015)
+    assert torch.equal(weights[~explored], keep_top_k(probabilities, 1)[~explored])
+    shares = (weights[explored] == 1.0).float().mean(0)
+    assert shares.tolist() == pytest.approx([1 / 3] * 3, abs=0.07)
+    assert (weights > 0).sum(1).eq(1).all()
+
+
+def test_two_explored_encoders_share_the_full_weight():
+    weights = explore(torch.full((50, 3), 1 / 3), torch.zeros(50, 3), 1.0, 2)
+    assert sorted(weights[0].tolist()) == [0.0, 0.5, 0.5]
+    assert len(weights.unique(dim=0)) == 3
+
+
+def test_an_explored_pick_passes_its_probabilitys_gradient_on():
+    logits = torch.log(torch.tensor([[0.5, 0.3, 0.2]])).requires_grad_()
+    weights = explore(logits.softmax(-1), torch.zeros(1, 3), 1.0, 1)
+    picked = int(weights.argmax())
+    weights.sum().backward()
+    share = [0.5, 0.3, 0.2]
+    wanted = [share[picked] * ((k == picked) - share[k]) for k in range(3)]  # d r_picked / d logits
+    assert logits.grad[0].tolist() == pytest.approx(wanted)
+
+
+def test_exploration_is_fixed_by_the_seed_and_only_while_training():
+    router = make_router(smoothing="explore", smoothing_amount=0.5)
+    values, mask = torch.randn(40, 7, 4), torch.ones(40, 7, dtype=torch.bool)
+    calm = router(values, mask)
+    router.train()
+    drawn = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        drawn.append(router(values, mask))
+    assert torch.equal(drawn[0].dependent_weights, drawn[1].dependent_weights)
+    assert not torch.equal(drawn[0].dependent_weights, drawn[2].dependent_weights)
+    assert not torch.equal(drawn[0].dependent_weights, calm.dependent_weights)
+    assert torch.equal(drawn[0].independent_weights, calm.independent_weights)
+    assert torch.equal(router.eval()(values, mask).dependent_weights, calm.dependent_weights)
+
+
+@pytest.mark.parametrize("smoothing", ["as-printed", "explore"])
+def test_the_data_independent_router_is_never_smoothed(smoothing):
+    router = make_router(smoothing=smoothing, smoothing_amount=1.0)
+    calm = router(*frames()).independent_weights
+    assert torch.equal(router.train()(*frames()).independent_weights, calm)
+    assert torch.equal(calm, keep_top_k(router(*frames()).independent, 1))

@@ -19,9 +19,9 @@ from serving import serve, write_examples, write_tone
 from mowe import ui
 from mowe.assistant import Sampling, Turn
 from mowe.audio import load_audio
-from mowe.data.records import RecordsFile, Source
+from mowe.data.records import LabelledClip, RecordsFile
 from mowe.errors import AudioError
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 from mowe.ui.ask import conversation as conversations
 from mowe.ui.ask.conversation import Conversation
 from mowe.ui.ask.handlers import AskEvents
@@ -352,7 +352,7 @@ def records_file(clip, tmp_path):
     for number in range(6):
         answer = fake._answer([Turn("user", "", (load_audio(clip),))], Sampling(), None)
         labels = {"task": "<b>er</b>" if number % 2 else "asr", "speaker": f"s{number}"}
-        file.add(Source(Path(f"{number}.wav"), labels=labels), str(number), answer)
+        file.add(LabelledClip(Path(f"{number}.wav"), labels=labels), str(number), answer)
     file.close()
     return path
 

@@ -19,7 +19,7 @@ from mowe.assistant import Assistant
 from mowe.audio import load_audio
 from mowe.audio.writing import write_opus
 from mowe.data.manifest import Example, read_manifest
-from mowe.data.records import RecordsFile, Source, content_sha256, parts_folder
+from mowe.data.records import LabelledClip, RecordsFile, content_sha256, parts_folder
 from mowe.errors import ConfigError
 
 CLIP_RATE = 16_000  # Hz, of a shipped clip
@@ -141,9 +141,9 @@ def _in_turn(examples: list[Example], count: int, draw: random.Random) -> Iterat
                 yield queue.pop()
 
 
-def _placed(example: Example, shipped: bool, out: Path) -> tuple[Path, Source]:
+def _placed(example: Example, shipped: bool, out: Path) -> tuple[Path, LabelledClip]:
     """The file that is heard, and the record's source with its path in the map's folder."""
-    source = Source.of_example(example)
+    source = LabelledClip.of_example(example)
     name = Path(str(example.metadata["source"])) / source.path.stem
     if not shipped:
         return source.path, replace(source, path=name.with_suffix(source.path.suffix))

@@ -16,7 +16,7 @@ from mowe.analysis.drawing import INK, dress, hatching
 from mowe.analysis.palette import encoder_styles
 from mowe.audio import SAMPLE_RATE, log_mel
 
-Window = Mapping[str, Any]
+WindowFields = Mapping[str, Any]
 
 ROUTERS = {"independent": "Data-independent", "dependent": "Data-dependent"}
 ROUTING_COLUMNS = ["Window (s)", "Encoder", *ROUTERS.values(), "Ran"]
@@ -33,7 +33,7 @@ MAX_HEARD_ROWS = 20
 WAVE = "#3f8f9f"
 
 
-class Heard(NamedTuple):
+class AudioPicture(NamedTuple):
     """A recording as the model heard it, made once for its picture and its table."""
 
     samples: np.ndarray  # (samples,) float32 in [-1, 1] at 16 kHz
@@ -46,22 +46,22 @@ class Heard(NamedTuple):
         return len(self.samples) / SAMPLE_RATE
 
 
-def hear(samples: np.ndarray) -> Heard:
+def audio_picture(samples: np.ndarray) -> AudioPicture:
     """Prepare a recording for `heard_figure` and `heard_rows`.
 
     Args:
         samples: `(samples,)` float32 in [-1, 1] at 16 kHz, as the base encoder gets them.
     """
-    return Heard(samples, *_mel_picture(samples))
+    return AudioPicture(samples, *_mel_picture(samples))
 
 
-def encoder_names(windows: Sequence[Window]) -> list[str]:
+def encoder_names(windows: Sequence[WindowFields]) -> list[str]:
     """Every encoder that a router gave a probability, in pool order."""
     names = [name for window in windows for router in ROUTERS for name in window[router]]
     return list(dict.fromkeys(names))
 
 
-def router_chart(windows: Sequence[Window]) -> go.Figure:
+def router_chart(windows: Sequence[WindowFields]) -> go.Figure:
     """Probability of each encoder by router: one trace per encoder, one group of bars per router.
 
     Several windows are averaged by their length.
@@ -98,7 +98,7 @@ def router_chart(windows: Sequence[Window]) -> go.Figure:
     return figure
 
 
-def routing_rows(windows: Sequence[Window]) -> list[list[Any]]:
+def routing_rows(windows: Sequence[WindowFields]) -> list[list[Any]]:
     """The table of `router_chart`: one row per window and encoder, under `ROUTING_COLUMNS`."""
     return [
         [
@@ -113,7 +113,7 @@ def routing_rows(windows: Sequence[Window]) -> list[list[Any]]:
 
 
 def heard_figure(
-    heard: Heard, windows: Sequence[Window] = (), *, min_windows: int = 2
+    heard: AudioPicture, windows: Sequence[WindowFields] = (), *, min_windows: int = 2
 ) -> go.Figure:
     """What the model heard: waveform and log-mel spectrogram over one time axis.
 
@@ -147,7 +147,7 @@ def heard_figure(
     return figure
 
 
-def heard_rows(heard: Heard) -> list[list[float]]:
+def heard_rows(heard: AudioPicture) -> list[list[float]]:
     """The table of `heard_figure`: up to twenty equal stretches of time, under `HEARD_COLUMNS`."""
     count = int(min(MAX_HEARD_ROWS, max(1, np.ceil(heard.seconds))))
     rows = []
@@ -168,7 +168,7 @@ def _group_label(router: str, windows: int) -> str:
     return f"{ROUTERS[router]}<br>(mean of {windows} windows)"
 
 
-def _mean(windows: Sequence[Window], router: str, name: str) -> float:
+def _mean(windows: Sequence[WindowFields], router: str, name: str) -> float:
     lengths = [window["end"] - window["start"] for window in windows]
     values = [float(window[router].get(name, 0.0)) for window in windows]
     return float(np.average(values, weights=lengths))
@@ -191,7 +191,7 @@ def _waveform(samples: np.ndarray) -> go.Scatter:
     )
 
 
-def _spectrogram(heard: Heard) -> go.Heatmap:
+def _spectrogram(heard: AudioPicture) -> go.Heatmap:
     mel = heard.mel
     return go.Heatmap(
         x=heard.times.astype(np.float32),
@@ -226,7 +226,7 @@ def _mel_picture(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return picture, times
 
 
-def _timeline(windows: Sequence[Window]) -> list[go.Scatter]:
+def _timeline(windows: Sequence[WindowFields]) -> list[go.Scatter]:
     """Stacked steps, one trace per encoder; the last value is repeated to reach the end."""
     router = "dependent" if windows[0]["dependent"] else "independent"
     names = encoder_names(windows)
@@ -251,7 +251,7 @@ def _timeline(windows: Sequence[Window]) -> list[go.Scatter]:
     return traces
 
 
-def _span(window: Window) -> str:
+def _span(window: WindowFields) -> str:
     return f"{window['start']:g}–{window['end']:g}"  # noqa: RUF001
 
 

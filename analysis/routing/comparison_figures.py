@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from mowe.analysis.drawing import INK, dress, hatching
 from mowe.analysis.palette import encoder_styles
-from mowe.analysis.routing.answer_figures import Heard, heard_figure
+from mowe.analysis.routing.answer_figures import AudioPicture, heard_figure
 from mowe.analysis.routing.comparison import (
     Summary,
     chosen_encoders,
@@ -72,11 +72,11 @@ def comparison_chart(answers: Sequence[Answer]) -> go.Figure:
     return figure
 
 
-def routing_timeline(heard: Heard, answer: Answer) -> go.Figure:
+def routing_timeline(heard: AudioPicture, answer: Answer) -> go.Figure:
     """Waveform, log-mel spectrogram and routing of one clip over one time axis.
 
     Args:
-        heard: The clip, from `answer_figures.hear`.
+        heard: The clip, from `answer_figures.audio_picture`.
         answer: Its routing, in windows of any length.
     """
     figure = heard_figure(heard, windows_of(answer), min_windows=1)

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mowe.assistant import APART, Answer, Assistant, Sampling, Turn
+from mowe.assistant import APART, Answer, Assistant, HeardMemory, Sampling, Turn
 from mowe.audio import Recording
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 
 LEARNED = "learned routing"
 SAME, REMOVED, ADDED = "same", "removed", "added"
@@ -83,11 +83,11 @@ def counterfactuals(
     Raises:
         QuestionError: If the question is empty or too long.
     """
-    sampling = sampling or Sampling()
+    sampling, memory = sampling or Sampling(), HeardMemory()
     learned: Counterfactual | None = None
     for variant in variants(assistant.encoder_names):
         turns = [Turn("user", question, (recording,))]
-        answers = assistant.stream(turns, sampling=sampling, control=variant.control)
+        answers = assistant.stream(turns, sampling=sampling, control=variant.control, memory=memory)
         try:
             for answer in answers:
                 if not answer.finished:
@@ -98,7 +98,7 @@ def counterfactuals(
         likelihood = None
         if answer.mode != APART:
             likelihood = assistant.log_likelihood(
-                [recording], question, before, control=variant.control
+                [recording], question, before, control=variant.control, memory=memory
             )
         done = _finished(variant, answer, before, likelihood, learned)
         learned = learned or done

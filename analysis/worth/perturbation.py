@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import rel_entr
 
 from mowe.analysis.records import NONE
-from mowe.assistant import Answer, Assistant, Sampling, WindowRouting
+from mowe.assistant import Answer, Assistant, HeardMemory, Sampling, WindowRouting
 from mowe.audio import Recording
 from mowe.audio.recording import hash_samples
 from mowe.audio.signals import resample
@@ -174,7 +174,8 @@ def consistency(assistant: Assistant, recording: Recording, **settings: Any) -> 
 def _heard(assistant: Assistant, recording: Recording, question: str) -> Answer:
     if not question.strip():
         return assistant.route_all([recording])[0]
-    return assistant.ask([recording], question, sampling=Sampling(max_new_tokens=ANSWER_TOKENS))
+    sampling = Sampling(max_new_tokens=ANSWER_TOKENS)
+    return assistant.ask([recording], question, sampling=sampling, memory=HeardMemory())
 
 
 def _compared(name: str, first: Answer, answer: Answer, scaled: float, question: str) -> Compared:

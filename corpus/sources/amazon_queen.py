@@ -39,7 +39,7 @@ Entries = Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
-class Line:
+class ScriptLine:
     """What is said in a clip, by whom; `part` is dialogue, remark or scene."""
 
     text: str
@@ -71,16 +71,16 @@ def spoken_pieces(line: str) -> list[str]:
     return pieces if pieces[-1] else pieces[:-1]
 
 
-def read_script(entries: Entries) -> dict[str, Line]:
+def read_script(entries: Entries) -> dict[str, ScriptLine]:
     """What every speech file says, by file name."""
     speech = {name for name in entries if name.endswith(".SB")}
-    script: dict[str, Line] = {}
+    script: dict[str, ScriptLine] = {}
     for stem, text, speaker, part in itertools.chain(_dialogues(entries), _remarks(entries)):
         if text and text[0] != "0":
             for number, piece in enumerate(spoken_pieces(text), start=1):
                 file = f"{stem}{number:X}.SB".replace(" ", "0")
                 if file in speech and piece.strip():
-                    script[file] = Line(piece.strip(), speaker, part)
+                    script[file] = ScriptLine(piece.strip(), speaker, part)
     script.update(_scenes(entries))
     return script
 
@@ -124,7 +124,7 @@ def _remarks(entries: Entries) -> Iterator[tuple[str, str, str, str]]:
             yield f"JOE{number:04d}", lines[index].rstrip("\r"), "JOE", "remark"
 
 
-def _scenes(entries: Entries) -> Iterator[tuple[str, Line]]:
+def _scenes(entries: Entries) -> Iterator[tuple[str, ScriptLine]]:
     for name in sorted(entries):
         if not name.endswith(".CUT"):
             continue
@@ -134,7 +134,7 @@ def _scenes(entries: Entries) -> Iterator[tuple[str, Line]]:
             continue
         chain = _longest_chain(entries[name][_BANK_HEAD:])
         for (line, piece), text in _aligned(chain, sizes).items():
-            yield f"{prefix}{line:02d}{piece:X}.SB", Line(text, "", "scene")
+            yield f"{prefix}{line:02d}{piece:X}.SB", ScriptLine(text, "", "scene")
 
 
 def _scene_clips(entries: Entries, prefix: str) -> dict[tuple[int, int], int]:

@@ -3,6 +3,7 @@
 from mowe.assistant.answer import UNTRAINED, Answer, Sampling, Turn, WindowRouting
 from mowe.assistant.assistant import Assistant
 from mowe.assistant.loading import load
+from mowe.assistant.memory import HeardMemory
 from mowe.assistant.prompts import APART, SILENT, TOGETHER
 from mowe.shipped import DEFAULT_CHECKPOINT
 
@@ -14,6 +15,7 @@ __all__ = [
     "UNTRAINED",
     "Answer",
     "Assistant",
+    "HeardMemory",
     "Sampling",
     "Turn",
     "WindowRouting",

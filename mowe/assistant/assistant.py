@@ -14,6 +14,7 @@ import torch
 
 from mowe.assistant.answer import UNTRAINED, Answer, Sampling, Turn, versions
 from mowe.assistant.listening import Listener
+from mowe.assistant.memory import HeardMemory
 from mowe.assistant.prompts import (
     APART,
     TOGETHER,
@@ -29,8 +30,8 @@ from mowe.audio import AudioLimits, Recording
 from mowe.checkpoint import MoWE
 from mowe.errors import QuestionError
 from mowe.hints import Transcript, as_dict
+from mowe.model.control import RoutingControl
 from mowe.model.language_model import IGNORED, Prompt
-from mowe.model.routing import RoutingControl
 
 MAX_AUDIO_TOKENS = 800  # in one prompt; about four minutes
 
@@ -59,6 +60,7 @@ class Assistant:
         self.model = model.eval()
         self.model.language_model.fold()
         self.listener = Listener(self.model)
+        self.memory = HeardMemory()
         self.limits = limits or AudioLimits(kept_rate=max(model.sample_rates))
         self.max_question_chars = max_question_chars
         self.max_audio_tokens = max_audio_tokens
@@ -96,6 +98,7 @@ class Assistant:
         sampling: Sampling | None = None,
         control: RoutingControl | None = None,
         stop: threading.Event | None = None,
+        memory: HeardMemory | None = None,
     ) -> Iterator[Answer]:
         """Answer the last turn; every item holds the text so far, the last one is `finished`.
 
@@ -109,6 +112,8 @@ class Assistant:
             sampling: How to decode.
             control: Routing overrides for every recording of the conversation.
             stop: Set it to end early.
+            memory: Where this person's recordings are remembered, so that no question hears them
+                again; without one, the assistant's own, which fits a program with one user.
 
         Raises:
             QuestionError: If the instruction is empty or too long.
@@ -118,12 +123,14 @@ class Assistant:
         question = self._question(conversation)
         sampling, stop = sampling or Sampling(), stop or threading.Event()
         watch = Stopwatch()
-        windows = self._listen(conversation, control, stop)
+        memory = memory or self.memory
+        recordings = [one for turn in conversation for one in turn.recordings]
+        windows = self.listener.windows(recordings, control, memory, stop)
         watch.lap("encoders")
         seconds = self.window_seconds
         answer = self._answer(question, conversation, windows, "", sampling.seed, seconds)
         yield replace(answer, timings=watch.read())
-        said = self._speech(conversation, stop)
+        said = self.listener.transcripts(recordings, memory, stop)
         watch.lap("transcript")
         prompts, mode = asked_prompts(conversation, windows, said, self.max_audio_tokens)
         told = () if self.model.hints.transcriber is None else tuple(map(as_dict, said))
@@ -150,6 +157,7 @@ class Assistant:
         language: str = "",
         translate: bool = False,
         stop: threading.Event | None = None,
+        memory: HeardMemory | None = None,
     ) -> Iterator[Transcript]:
         """Write down the speech by the base encoder's own decoder, without the language model.
 
@@ -161,11 +169,14 @@ class Assistant:
             language: English name; empty takes the one that is heard first.
             translate: Into English.
             stop: Set it to end early.
+            memory: As in `stream`.
 
         Raises:
             QuestionError: If this mixture writes down no speech, or not in this language.
         """
-        return self.listener.speech(recording, language=language, translate=translate, stop=stop)
+        return self.listener.speech(
+            recording, memory or self.memory, language=language, translate=translate, stop=stop
+        )
 
     def transcribe(self, recording: Recording, **settings: Any) -> Transcript:
         """The whole transcript; see `stream_transcript` for settings and errors."""
@@ -232,6 +243,7 @@ class Assistant:
         text: str,
         *,
         control: RoutingControl | None = None,
+        memory: HeardMemory | None = None,
     ) -> float:
         """Log-probability that the reply to `ask` begins with these words, in nats.
 
@@ -245,8 +257,9 @@ class Assistant:
         """
         conversation = [Turn("user", question, tuple(recordings))]
         self._question(conversation)
-        windows = self._listen(conversation, control)
-        said = self._speech(conversation)
+        memory = memory or self.memory
+        windows = self.listener.windows(recordings, control, memory)
+        said = self.listener.transcripts(recordings, memory)
         prompts, mode = asked_prompts(conversation, windows, said, self.max_audio_tokens)
         if mode == APART:
             raise QuestionError(
@@ -276,40 +289,6 @@ class Assistant:
                 f"at most {self.max_question_chars} are allowed"
             )
         return question
-
-    def _listen(
-        self,
-        conversation: Sequence[Turn],
-        control: RoutingControl | None,
-        stop: threading.Event | None = None,
-    ) -> list[Window]:
-        recordings = [one for turn in conversation for one in turn.recordings]
-        windows: list[Window] = []
-        for number, recording in enumerate(recordings):
-            spans = recording.windows(self.window_seconds)
-            for start, end in spans:
-                if windows and stop is not None and stop.is_set():
-                    return windows
-                heard = self.listener.window(recording, start, end, control)
-                routing = replace(heard.routing, recording=number)
-                whole = len(spans) == 1
-                windows.append(
-                    Window(number, start, end, whole, heard.tokens, routing, heard.pooled)
-                )
-        return windows
-
-    def _speech(
-        self, conversation: Sequence[Turn], stop: threading.Event | None = None
-    ) -> list[Transcript]:
-        """What is said in every recording; nothing where this mixture writes down no speech."""
-        recordings = [one for turn in conversation for one in turn.recordings]
-        if self.model.hints.transcriber is None:
-            return [Transcript() for _ in recordings]
-        found = []
-        for recording in recordings:
-            *_, transcript = self.listener.speech(recording, stop=stop)
-            found.append(transcript)
-        return found
 
     def _decode(self, prompt: Asked, sampling: Sampling, stop: threading.Event) -> Iterator[str]:
         built, audio = self._built(prompt, sampling.max_new_tokens)

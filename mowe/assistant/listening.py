@@ -1,23 +1,26 @@
 """Recordings as the mixture and its hints hear them; a follow-up question hears nothing twice."""
 
 import threading
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from mowe.assistant.answer import WindowRouting, describe_routing
-from mowe.assistant.memory import Memory
+from mowe.assistant.memory import HeardMemory
+from mowe.assistant.prompts import Window
 from mowe.audio import SAMPLE_RATE, Recording
 from mowe.checkpoint import MoWE
 from mowe.errors import QuestionError
 from mowe.hints import Transcript
 from mowe.model import make_batch
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 
-MAX_BYTES = 64_000_000  # of what was heard, over all conversations: some two hours of sound
 _SEGMENT_BYTES = 300  # of a line of a transcript, about
+_SPAN_BYTES = 16  # of two times
 
 
 class HeardWindow(NamedTuple):
@@ -29,36 +32,84 @@ class HeardWindow(NamedTuple):
 
 
 class Listener:
-    """Hears windows and speech with one mixture, and remembers by content what it heard."""
+    """Hears windows and speech with one mixture; a memory that it is given holds what it heard."""
 
-    def __init__(self, model: MoWE, max_bytes: int = MAX_BYTES) -> None:
-        """Listen with a loaded mixture.
-
-        Args:
-            model: The mixture.
-            max_bytes: Most that is kept of what was heard.
-        """
+    def __init__(self, model: MoWE) -> None:
+        """Listen with a loaded mixture."""
         self.model = model
-        self._windows: Memory[HeardWindow] = Memory(max_bytes)
-        self._speech: Memory[Transcript] = Memory(max_bytes // 8)
+        self._name = uuid.uuid4().hex  # of this mixture, in the keys of every memory
 
-    def forget(self) -> None:
-        """Keep nothing of what was heard, for measurements of listening."""
-        self._windows.clear()
-        self._speech.clear()
+    def windows(
+        self,
+        recordings: Sequence[Recording],
+        control: RoutingControl | None,
+        memory: HeardMemory,
+        stop: threading.Event | None = None,
+    ) -> list[Window]:
+        """Every window of every recording; where `stop` is set, those heard by then, at least one.
+
+        Raises:
+            ValueError: If `control` names an unknown encoder.
+        """
+        windows: list[Window] = []
+        for number, recording in enumerate(recordings):
+            spans = self._spans(recording, memory)
+            for start, end in spans:
+                if windows and stop is not None and stop.is_set():
+                    return windows
+                heard = self.window(recording, start, end, control, memory)
+                routing = replace(heard.routing, recording=number)
+                whole = len(spans) == 1
+                windows.append(
+                    Window(number, start, end, whole, heard.tokens, routing, heard.pooled)
+                )
+        return windows
+
+    def transcripts(
+        self,
+        recordings: Sequence[Recording],
+        memory: HeardMemory,
+        stop: threading.Event | None = None,
+    ) -> list[Transcript]:
+        """What is said in every recording; nothing where this mixture writes down no speech."""
+        if self.model.hints.transcriber is None:
+            return [Transcript() for _ in recordings]
+        found = []
+        for recording in recordings:
+            *_, transcript = self.speech(recording, memory, stop=stop)
+            found.append(transcript)
+        return found
+
+    def _spans(self, recording: Recording, memory: HeardMemory) -> list[tuple[float, float]]:
+        """Start and end (s) of its windows.
+
+        A recording that is kept at another rate is a sample longer or shorter; its windows stay
+        those that were heard.
+        """
+        seconds = self.model.config.window_seconds
+        key = ("spans", recording.content_hash, seconds)
+        known: list[tuple[float, float]] | None = memory.get(key)
+        if known is None:
+            known = recording.windows(seconds)
+            memory.put(key, known, _SPAN_BYTES * len(known))
+        return known
 
     @torch.inference_mode()
     def window(
-        self, recording: Recording, start: float, end: float, control: RoutingControl | None
+        self,
+        recording: Recording,
+        start: float,
+        end: float,
+        control: RoutingControl | None,
+        memory: HeardMemory,
     ) -> HeardWindow:
         """The part between two times (s) as audio tokens, with its routing.
 
         Raises:
             ValueError: If `control` names an unknown encoder.
         """
-        # a recording that is kept at another rate is a few samples longer or shorter
-        key = (recording.content_hash, round(start, 1), round(end, 1), control)
-        known = self._windows.get(key)
+        key = ("window", self._name, recording.content_hash, start, end, control)
+        known: HeardWindow | None = memory.get(key)
         if known is not None:
             return known
         model, part = self.model, recording.window(start, end)
@@ -74,12 +125,13 @@ class Listener:
         routing = WindowRouting(0, round(start, 3), round(end, 3), **about)
         tokens, pooled = heard.audio_tokens()[0], heard.pooled[0].cpu().numpy()
         found = HeardWindow(tokens, routing, pooled)
-        self._windows.put(key, found, tokens.nbytes + pooled.nbytes)
+        memory.put(key, found, tokens.nbytes + pooled.nbytes)
         return found
 
     def speech(
         self,
         recording: Recording,
+        memory: HeardMemory,
         *,
         language: str = "",
         translate: bool = False,
@@ -96,12 +148,12 @@ class Listener:
                 f"{self.model.config.preset} has no decoder that writes down speech; mini has one"
             )
         if language and language not in transcriber.languages:
-            known = ", ".join(transcriber.languages)
-            raise QuestionError(f"{language} is not among the languages that it knows: {known}")
-        key = (recording.content_hash, language, translate)
-        known_speech = self._speech.get(key)
-        if known_speech is not None:
-            yield known_speech
+            there_are = ", ".join(transcriber.languages)
+            raise QuestionError(f"{language} is not among the languages that it knows: {there_are}")
+        key = ("speech", self._name, recording.content_hash, language, translate)
+        known: Transcript | None = memory.get(key)
+        if known is not None:
+            yield known
             return
         samples = torch.from_numpy(recording.at(SAMPLE_RATE)).to(self.model.device)
         written = self.model.hints.write(
@@ -111,4 +163,4 @@ class Listener:
             yield transcript
             if stop is not None and stop.is_set():
                 return
-        self._speech.put(key, transcript, _SEGMENT_BYTES * (1 + len(transcript.segments)))
+        memory.put(key, transcript, _SEGMENT_BYTES * (1 + len(transcript.segments)))

@@ -10,7 +10,8 @@ from mowe.assistant.answer import WindowRouting, describe_routing
 from mowe.audio import Recording
 from mowe.checkpoint import MoWE
 from mowe.model import AudioBatch, make_batch
-from mowe.model.routing import RoutingControl, pool_frames
+from mowe.model.control import RoutingControl
+from mowe.model.routing import pool_frames
 
 BATCH_SECONDS = 60.0  # of padded audio that the base encoder gets at a time
 

@@ -16,12 +16,14 @@ from mowe.errors import AudioError
 
 SILENCE = 1e-4  # peak, -80 dB of full scale: below the noise of any recording
 
-Source = str | Path | bytes | tuple[np.ndarray, int]
+AudioSource = str | Path | bytes | tuple[np.ndarray, int]
 
 
 def load_audio(
-    source: Source,
+    source: AudioSource,
     *,
+    start: float = 0.0,
+    end: float | None = None,
     name: str | None = None,
     limits: AudioLimits | None = None,
     pool: DecodingPool | None = None,
@@ -31,17 +33,19 @@ def load_audio(
     Args:
         source: A path, a file's bytes, or an array with its rate in Hz: `(samples,)` or
             `(samples, channels)` of float, int16, int32 or uint8.
+        start: Where the part that is wanted begins, s.
+        end: Where it ends, s; None is the end of the recording.
         name: What to call it; a path's own file name by default.
         limits: What is allowed, and the highest rate that is kept; `AudioLimits()` by default.
         pool: Decodes files and bytes; that of this process by default.
 
     Returns:
-        The recording, at least one second long, with an account of what was done to it.
+        The recording or its part, at least one second long, with an account of what was done to it.
 
     Raises:
-        AudioError: If it is missing, unreadable, empty, not finite or over a limit, or if its
-            decoder crashes, hangs or takes too much memory; one sentence that names the file
-            without its folder.
+        AudioError: If it is missing, unreadable, empty, not finite or over a limit, if it has no
+            such part, or if its decoder crashes, hangs or takes too much memory; one sentence that
+            names the file without its folder.
     """
     limits = limits or AudioLimits()
     path = Path(source) if isinstance(source, str | Path) else None
@@ -51,7 +55,18 @@ def load_audio(
     else:
         with _open(source, shown, limits) as file:
             decoded, samples = (pool or shared_pool()).decode(file, shown, limits)
-    return _finish(decoded, samples, shown, path)
+    recording = _finish(decoded, samples, shown, path)
+    return recording if not start and end is None else _part(recording, start, end)
+
+
+def _part(recording: Recording, start: float, end: float | None) -> Recording:
+    try:
+        return recording.window(start, recording.seconds if end is None else end)
+    except ValueError:
+        wanted = f"from {start:g} s on" if end is None else f"from {start:g} to {end:g} s"
+        raise AudioError(
+            f"{recording.name} lasts {recording.seconds:g} s and has no part {wanted}."
+        ) from None
 
 
 def _open(source: str | Path | bytes, name: str, limits: AudioLimits) -> BinaryIO:

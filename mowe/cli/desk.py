@@ -20,7 +20,7 @@ from mowe.errors import AudioError, ConfigError
 
 if TYPE_CHECKING:
     from mowe.assistant import Answer, Assistant
-    from mowe.model.routing import RoutingControl
+    from mowe.model.control import RoutingControl
 
 MANIFEST = ".jsonl"
 
@@ -78,7 +78,7 @@ class Desk:
         Raises:
             ConfigError: If it names an encoder that the model does not have.
         """
-        from mowe.model.routing import RoutingControl
+        from mowe.model.control import RoutingControl
 
         options, known = self.options, self.assistant.encoder_names
         unknown = [one for one in options.force_encoder + options.mask_encoder if one not in known]

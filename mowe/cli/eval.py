@@ -3,7 +3,7 @@
 from mowe.assistant import UNTRAINED
 from mowe.cli.desk import Desk, given
 from mowe.cli.text import tell
-from mowe.evaluation.run import Settings, evaluate
+from mowe.evaluation.run import EvaluationSettings, evaluate
 from mowe.evaluation.table import markdown
 
 TYPED = ("suite", "manifest", "out", "limit", "split", "seed", "baselines", "no_weak", "untrained")
@@ -17,7 +17,7 @@ def run(desk: Desk) -> None:
     """
     options = desk.options
     typed = given({name: getattr(options, name) for name in TYPED})
-    settings = Settings(checkpoint=options.model, tasks=tuple(options.task), **typed)
+    settings = EvaluationSettings(checkpoint=options.model, tasks=tuple(options.task), **typed)
     if options.untrained:
         tell(f"note: {UNTRAINED}")
     print(markdown(evaluate(settings)), file=desk.out)

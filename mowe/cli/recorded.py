@@ -12,16 +12,16 @@ from mowe.cli.desk import MANIFEST, Desk
 from mowe.cli.interrupt import Interrupt, kept_interrupt
 from mowe.cli.text import tell
 from mowe.data.manifest import read_manifest
-from mowe.data.records import RecordsFile, Source, by_clip, key_of
+from mowe.data.records import LabelledClip, RecordsFile, by_clip, key_of
 from mowe.errors import AudioError
 
 _TOGETHER = 300.0  # s of sound, decoded before its windows are batched by length: 53 MB
 
-Group = tuple[Source, ...]  # sources with one sound
-Heard = tuple[Group, str, Recording]  # with the sha256 of its file
+_Group = tuple[LabelledClip, ...]  # sources with one sound
+_Decoded = tuple[_Group, str, Recording]  # with the sha256 of its file
 
 
-def find_sources(desk: Desk) -> list[Source]:
+def find_sources(desk: Desk) -> list[LabelledClip]:
     """Every recording that was named: files, those in folders, and the lines of manifests.
 
     Raises:
@@ -30,10 +30,10 @@ def find_sources(desk: Desk) -> list[Source]:
     manifests = [path for path in desk.files if path.suffix.lower() == MANIFEST]
     files = desk.find_files(path for path in desk.files if path not in manifests)
     lines = [one for path in manifests for one in read_manifest(path) if one.audio is not None]
-    return [*map(Source, files), *map(Source.of_example, lines)]
+    return [*map(LabelledClip, files), *map(LabelledClip.of_example, lines)]
 
 
-def route_to_records(desk: Desk, out: Path, sources: Sequence[Source]) -> None:
+def route_to_records(desk: Desk, out: Path, sources: Sequence[LabelledClip]) -> None:
     """Route what is not in `out` yet; a bad recording is remembered, not fatal.
 
     Raises:
@@ -57,8 +57,8 @@ def route_to_records(desk: Desk, out: Path, sources: Sequence[Source]) -> None:
 
 
 def _waiting(
-    desk: Desk, file: RecordsFile, sources: Sequence[Source]
-) -> tuple[list[tuple[Group, str]], int]:
+    desk: Desk, file: RecordsFile, sources: Sequence[LabelledClip]
+) -> tuple[list[tuple[_Group, str]], int]:
     """Sources that are not in the file, by sound, with its sha256; and how many are."""
     hashes: dict[Path, str] = {}
     groups, known = [], 0
@@ -81,9 +81,9 @@ def _content_sha256(desk: Desk, path: Path) -> str:
         return ""
 
 
-def _batches(heard: Iterable[Heard]) -> Iterator[list[Heard]]:
+def _batches(heard: Iterable[_Decoded]) -> Iterator[list[_Decoded]]:
     """Neighbours that together reach `_TOGETHER` seconds, and the rest."""
-    batch: list[Heard] = []
+    batch: list[_Decoded] = []
     for one in heard:
         batch.append(one)
         if sum(recording.seconds for *_, recording in batch) >= _TOGETHER:
@@ -94,23 +94,23 @@ def _batches(heard: Iterable[Heard]) -> Iterator[list[Heard]]:
 
 
 def _decoded(
-    desk: Desk, groups: Sequence[tuple[Group, str]], interrupt: Interrupt, bar: "tqdm[NoReturn]"
-) -> Iterator[Heard]:
+    desk: Desk, groups: Sequence[tuple[_Group, str]], interrupt: Interrupt, bar: "tqdm[NoReturn]"
+) -> Iterator[_Decoded]:
     for group, sha256 in groups:
         bar.update()
         first = group[0]
         try:
             with interrupt.held():
-                recording = load_audio(first.path, limits=desk.limits)
+                recording = load_audio(
+                    first.path, start=first.start, end=first.end, limits=desk.limits
+                )
         except AudioError as error:
             desk.fail(first.path, error)
             continue
-        if first.start or first.end is not None:
-            recording = recording.window(first.start, first.end or recording.seconds)
         yield group, sha256, recording
 
 
-def _route(desk: Desk, file: RecordsFile, decoded: Sequence[Heard]) -> None:
+def _route(desk: Desk, file: RecordsFile, decoded: Sequence[_Decoded]) -> None:
     recordings = [one for *_, one in decoded]
     fused = desk.options.fused
     answers = desk.assistant.route_all(recordings, control=desk.control, fused=fused)

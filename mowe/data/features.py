@@ -30,8 +30,8 @@ from mowe.data.sampling import seconds
 from mowe.encoders import EncodedAudio
 from mowe.hints import spelled
 from mowe.model import AudioBatch, Features, make_batch
+from mowe.model.control import RoutingControl
 from mowe.model.fusion import WeakFeatures
-from mowe.model.routing import RoutingControl
 
 _FILL_SECONDS = 60.0  # audio per encoder call while filling
 _FRAME_STEP = 64  # frames; few different shapes spare the CPU kernels a rebuild at every step
@@ -164,9 +164,7 @@ def _sounds(examples: Sequence[Example], versions: Sequence[int]) -> list[Sound]
 def _waveform(sound: Sound, rate: int) -> dict[int, Tensor]:
     example, version = sound
     assert example.audio is not None
-    recording = load_audio(example.audio)
-    if example.start or example.end is not None:
-        recording = recording.window(example.start, example.end or recording.seconds)
+    recording = load_audio(example.audio, start=example.start, end=example.end)
     samples = recording.at(rate)
     if version:
         samples = augment(samples, rate, f"{example.clip}|{version}")

@@ -48,11 +48,11 @@ _COLUMNS = (
     ("score", pyarrow.float32()),
 )
 
-Row = dict[str, Any]
+RecordRow = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Source:
+class LabelledClip:
     """A recording, or a part of one, and what is known about it."""
 
     path: Path
@@ -61,7 +61,7 @@ class Source:
     labels: Mapping[str, str] = field(default_factory=dict)  # some of `LABELS`
 
     @classmethod
-    def of_example(cls, example: Example) -> "Source":
+    def of_example(cls, example: Example) -> "LabelledClip":
         """A manifest line that has a recording."""
         assert example.audio is not None
         about = example.metadata
@@ -107,7 +107,7 @@ class RecordsFile:
         self.parts = parts_folder(path)
         self.about = {"preset": preset, "encoders": list(encoders)}
         self.done: set[tuple[Any, ...]] = set()
-        self._rows: list[Row] = []
+        self._rows: list[RecordRow] = []
         joined = self._learn(path) if path.exists() else {}
         self._next_part = int(joined.get(b"parts", 0))
         for part in self._part_files():
@@ -131,7 +131,7 @@ class RecordsFile:
         self.done.update(zip(*(table[name].to_pylist() for name in _KEY), strict=True))
         return metadata
 
-    def add(self, source: Source, sha256: str, answer: Answer) -> int:
+    def add(self, source: LabelledClip, sha256: str, answer: Answer) -> int:
         """Take a recording's windows, and return how many; written once enough came together."""
         if self.compact:
             answer = _halved(answer)
@@ -200,13 +200,13 @@ def _half(vector: np.ndarray) -> np.ndarray:
     return vector.astype(np.float16).astype(np.float32)
 
 
-def key_of(source: Source, sha256: str) -> tuple[Any, ...]:
+def key_of(source: LabelledClip, sha256: str) -> tuple[Any, ...]:
     """What tells two records apart, under the names of `_KEY`."""
     labels = source.labels
     return (*source.clip, sha256, labels.get("task"), labels.get("question"))
 
 
-def rows_of(source: Source, sha256: str, answer: Answer) -> list[Row]:
+def rows_of(source: LabelledClip, sha256: str, answer: Answer) -> list[RecordRow]:
     """One row per window; the routers' probabilities in pool order, none where there is none."""
     start = source.start
     return [
@@ -270,9 +270,11 @@ def content_sha256(path: Path) -> str:
         return ""
 
 
-def by_clip(sources: Iterable[Source]) -> dict[tuple[str, float, float | None], list[Source]]:
+def by_clip(
+    sources: Iterable[LabelledClip],
+) -> dict[tuple[str, float, float | None], list[LabelledClip]]:
     """Sources that share a sound, so that it is heard once."""
-    groups: dict[tuple[str, float, float | None], list[Source]] = {}
+    groups: dict[tuple[str, float, float | None], list[LabelledClip]] = {}
     for source in sources:
         groups.setdefault(source.clip, []).append(source)
     return groups

@@ -9,7 +9,7 @@ from mowe.data.manifest import AUDIO_TAG, Example
 from mowe.errors import ConfigError
 
 _TOKENS_PER_SECOND, _SIGNS_PER_TOKEN, _TURN_TOKENS = 4.0, 4.0, 6.0  # rough, only to sort by
-Clip = tuple[str, float, float | None]  # as `Example.clip`
+ClipKey = tuple[str, float, float | None]  # as `Example.clip`
 
 
 def seconds(example: Example) -> float:
@@ -27,9 +27,9 @@ def by_task(examples: Sequence[Example]) -> dict[str, list[Example]]:
     return dict(sorted(groups.items()))
 
 
-def by_clip(examples: Iterable[Example]) -> dict[Clip, list[Example]]:
+def by_clip(examples: Iterable[Example]) -> dict[ClipKey, list[Example]]:
     """Examples grouped by their recording; text-only ones are left out."""
-    groups: dict[Clip, list[Example]] = defaultdict(list)
+    groups: dict[ClipKey, list[Example]] = defaultdict(list)
     for example in examples:
         if example.audio is not None:
             groups[example.clip].append(example)
@@ -37,7 +37,7 @@ def by_clip(examples: Iterable[Example]) -> dict[Clip, list[Example]]:
 
 
 def with_follow_ups(
-    example: Example, siblings: Mapping[Clip, Sequence[Example]], most: int, draw: random.Random
+    example: Example, siblings: Mapping[ClipKey, Sequence[Example]], most: int, draw: random.Random
 ) -> Example:
     """The example with up to `most` other questions about its clip as turns before its own.
 

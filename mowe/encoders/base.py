@@ -17,16 +17,20 @@ class EncodedAudio(NamedTuple):
 class AudioEncoder(nn.Module, ABC):
     """A pretrained audio encoder whose output for one example never depends on its batch mates.
 
-    Dropout, layer drop and batch statistics stay off for good, also while a mixture trains: the
-    encoders are frozen listeners. Gradients still flow through them for whoever wants to tune one.
+    Dropout and layer drop stay off in a frozen encoder, also while a mixture trains; batch
+    statistics stay fixed in every one. Gradients flow through for whoever wants to tune one.
 
     Attributes:
         name: What people see in charts and tables.
         dim: Width of one frame.
         frames_per_second: Frame rate of the output, in Hz.
         sample_rate: Rate the waveforms must have, in Hz.
+        lora_layers: Names of the linear layers that LoRA may sit on; none where there are none.
+        trained: Names of the parameters that a mixture trains; none in a frozen encoder.
     """
 
+    lora_layers: tuple[str, ...] = ()
+    trained: frozenset[str] = frozenset()
     name: str
     dim: int
     frames_per_second: float
@@ -78,8 +82,8 @@ class AudioEncoder(nn.Module, ABC):
         """
 
     def train(self, mode: bool = True) -> Self:
-        """Stay in inference mode, whatever the mixture around this encoder does."""
-        return super().train(False)
+        """Switch training mode of a trained encoder; a frozen one stays in inference mode."""
+        return super().train(mode and bool(self.trained))
 
 
 def valid_samples(waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

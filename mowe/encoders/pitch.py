@@ -31,6 +31,8 @@ _PADDING = (MEL.fft_size - MEL.hop) // 2  # frames are not centred: 432 samples 
 class PitchEncoder(AudioEncoder):
     """Six convolutional conformer layers over 128 log-mel bands; frames at 100 Hz."""
 
+    lora_layers = ("expand", "contract")
+
     def __init__(self, name: str, hidden_dim: int = HIDDEN_DIM, layers: int = LAYERS) -> None:
         super().__init__(
             name,

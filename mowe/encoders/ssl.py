@@ -19,6 +19,7 @@ from mowe.errors import ConfigError, WeightsError
 SAMPLE_RATE = 16_000  # Hz
 MODEL_TYPES = ("hubert", "wavlm", "wav2vec2")
 _LANDMARK = "feature_extractor.conv_layers.0.conv.weight"
+_ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
 _MASK_VECTOR = "masked_spec_embed"  # stands in for masked frames in pre-training; not used here
 # names before and after torch moved weight normalisation to parametrizations
 _WEIGHT_NORM = {
@@ -53,6 +54,9 @@ class SSLEncoder(AudioEncoder):
         )
         self.network = network
         self.normalise = normalise
+        # WavLM's attention reads its projections' weights and never calls them
+        attention = () if network.config.model_type == "wavlm" else _ATTENTION
+        self.lora_layers = (*attention, "intermediate_dense", "output_dense")
         self.min_samples = _receptive_field(network.config.conv_kernel, strides)
 
     def encode(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -34,6 +34,8 @@ class WhisperEncoder(AudioEncoder):
     the silence takes part in the attention but not in the output, whose mask ends with the audio.
     """
 
+    lora_layers = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
+
     def __init__(self, name: str, stack: WhisperStack, window_seconds: float = 0.0) -> None:
         """Wrap a Whisper encoder.
 

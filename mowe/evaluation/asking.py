@@ -17,7 +17,7 @@ from mowe.data.manifest import AUDIO_TAG, Example
 from mowe.errors import ManifestError
 from mowe.evaluation.ledger import Ledger, Row
 from mowe.evaluation.tasks import EACH, POOLED, TASKS, Group, Suite
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 
 MODEL = "model"  # who answered, in the ledger
 
@@ -123,10 +123,7 @@ def hear(example: Example) -> Recording:
         AudioError: If it cannot be used.
     """
     assert example.audio is not None, "choose() leaves out what has no audio"
-    recording = load_audio(example.audio)
-    if example.start or example.end is not None:
-        recording = recording.window(example.start, example.end or recording.seconds)
-    return recording
+    return load_audio(example.audio, start=example.start, end=example.end)
 
 
 def conversation(example: Example, recording: Recording) -> list[Turn]:

@@ -18,11 +18,11 @@ from mowe.evaluation.pinned import transcript_normaliser
 from mowe.evaluation.summary import judged, summarize
 from mowe.evaluation.table import caption, markdown
 from mowe.evaluation.tasks import Suite, check_tasks, find_suite
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class EvaluationSettings:
     """What a run is asked for."""
 
     checkpoint: str
@@ -45,7 +45,7 @@ class Settings:
             raise ConfigError(f"limit must be at least 1, found {self.limit}")
 
 
-def evaluate(settings: Settings) -> dict[str, Any]:
+def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
     """Score a checkpoint, and write the JSON and the table.
 
     Raises:
@@ -91,7 +91,7 @@ def evaluate(settings: Settings) -> dict[str, Any]:
     return result
 
 
-def load_for(suite: Suite, settings: Settings) -> Assistant:
+def load_for(suite: Suite, settings: EvaluationSettings) -> Assistant:
     """The checkpoint, if the suite is made for its preset.
 
     Raises:
@@ -107,7 +107,7 @@ def load_for(suite: Suite, settings: Settings) -> Assistant:
     return assistant
 
 
-def _about(settings: Settings, assistant: Assistant) -> dict[str, Any]:
+def _about(settings: EvaluationSettings, assistant: Assistant) -> dict[str, Any]:
     return {
         "checkpoint": Path(settings.checkpoint).name,
         "checkpoint_sha256": origin.fingerprint(assistant),

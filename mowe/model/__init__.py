@@ -4,17 +4,13 @@ MoWE-Audio, arXiv 2409.06635. Whatever is ours rather than the paper's is handed
 nothing here knows of it.
 """
 
+from mowe.model.batches import AudioBatch, Features, Heard, Losses, make_batch
 from mowe.model.mixture import (
-    AudioBatch,
     BuildAdapter,
     Distort,
-    Features,
-    Heard,
-    Losses,
     MoWEModel,
     ParameterCounts,
     count_parameters,
-    make_batch,
 )
 
 __all__ = [

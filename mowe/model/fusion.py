@@ -14,6 +14,13 @@ class WeakFeatures(NamedTuple):
     mask: Tensor  # (chosen, weak_frames) bool
     frames_per_second: float
 
+    def of(self, rows: Tensor) -> "WeakFeatures":
+        """The part of these rows, all of which are here, `(some,)`, ascending."""
+        if len(rows) == len(self.rows):
+            return self
+        places = torch.searchsorted(self.rows, rows)
+        return self._replace(rows=rows, frames=self.frames[places], mask=self.mask[places])
+
 
 class Fusion(nn.Module):
     """`concat([z_base, z_indep, z_dep])` along the feature axis (paper Eqs. 3-6).

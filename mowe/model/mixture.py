@@ -1,9 +1,35 @@
-"""MoWE: base encoder, routers, chosen weak encoders, fusion, adapter, language model."""
+"""The mixture of weak encoders of MoWE-Audio, arXiv 2409.06635, as we read it.
+
+    audio --> base encoder ------------------------------> z_base  (batch, frames, base_dim)
+       |         '- mean of real frames -> dependent router ----> r_dep    (batch, M)
+       |              a learned vector --> independent router --> r_indep  (batch, M)
+       |
+       '----> only the weak encoders that a router picked, each once --> P_k(E_k(audio))
+
+    z_indep = sum_k r_indep[k] P_k(E_k(audio))      z_dep = sum_k r_dep[k] P_k(E_k(audio))
+    concat(z_base, z_indep, z_dep) --> adapter --> audio tokens --> language model with LoRA
+
+    loss = next-token loss + 0.1 L_MoWE, L_MoWE = Eq. 7 + Eq. 8 - Eq. 9
+
+The paper has no published code. What is ours rather than the paper's, or our reading of it:
+
+- A pick's weight is the router's probability; it is not rescaled after top-1.
+- P_k is a layer norm and a linear layer, on the base encoder's frame grid (`fusion`).
+- The dependent router is a layer norm and a linear layer; the independent one starts from small
+  random logits, since its entropy has no gradient where all are equal (`routing`).
+- Smoothing as printed only scales a top-1 pick, so it holds at inference too; `explore` is ours.
+- The adapter `stack`, and its rate of 15 frames a token (`adapter`).
+- Encoders are frozen unless `train` says otherwise (`tuning`); copies of a frozen one listen once.
+- Whisper encodes what is there rather than 30 s of it, unless `window_seconds` asks for that.
+- Overrides of routing for people and analysis (`control`), and distorted frames while training.
+- Another adapter can be handed in, with what it tells beside tokens (`notes`).
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,59 +37,16 @@ from torch import Tensor, nn
 from mowe.config import EncoderConfig, MoWEConfig
 from mowe.encoders import AudioEncoder, EncodedAudio, build_encoder
 from mowe.model.adapter import AudioTokens, build_adapter
+from mowe.model.batches import AudioBatch, Features, Heard, Losses
+from mowe.model.control import RoutingControl, controlled
 from mowe.model.fusion import Fusion, WeakFeatures
 from mowe.model.language_model import LanguageModel, Prompt
-from mowe.model.routing import (
-    Router,
-    Routing,
-    RoutingControl,
-    RoutingLoss,
-    pool_frames,
-    routing_loss,
-)
+from mowe.model.routing import NO_ROUTING, Router, Routing, pool_frames, routing_loss
+from mowe.model.tuning import tune, warn_of_copies
 
-NO_ROUTING = Routing(None, None, None, None)
 Distort = Callable[[Tensor, Tensor], Tensor]
 # width of fused frames and the language model, to an adapter
 BuildAdapter = Callable[[int, LanguageModel], nn.Module]
-
-
-class AudioBatch(NamedTuple):
-    """Recordings as every encoder wants them, padded with zeros on the right."""
-
-    waveforms: dict[int, Tensor]  # Hz -> (batch, samples) float32
-    lengths: dict[int, Tensor]  # Hz -> (batch,) int64
-
-
-class Features(NamedTuple):
-    """What the frozen encoders say; can be cached, since none of it is trained."""
-
-    base: EncodedAudio
-    routing: Routing
-    weak: dict[int, WeakFeatures]
-
-
-class Heard(NamedTuple):
-    """A batch of recordings as audio tokens, with the routing that led there."""
-
-    tokens: Tensor  # (batch, audio_tokens, llm_dim)
-    mask: Tensor  # (batch, audio_tokens) bool
-    routing: Routing
-    pooled: Tensor  # (batch, base_dim) float32, mean of the base frames
-    seconds: dict[str, float]  # wall time of `base_encoder`, `weak_encoders`, `adapter`
-    notes: Any = None  # of an adapter that tells more than tokens
-
-    def audio_tokens(self) -> list[Tensor]:
-        """The real tokens of each example, `(audio_tokens, llm_dim)`."""
-        return [tokens[real] for tokens, real in zip(self.tokens, self.mask, strict=True)]
-
-
-class Losses(NamedTuple):
-    """A training step's loss and its parts, scalars in nats."""
-
-    total: Tensor
-    next_token: Tensor
-    routing: RoutingLoss | None
 
 
 class MoWEModel(nn.Module):
@@ -90,11 +73,12 @@ class MoWEModel(nn.Module):
         self.config = config
 
         def encoder(one: EncoderConfig) -> AudioEncoder:
-            return build_encoder(one, folders.get(one.source)).requires_grad_(False).eval()
+            return tune(build_encoder(one, folders.get(one.source)), one)
 
+        warn_of_copies(config)
+        self._first_copies = config.first_copies
         self.base_encoder = encoder(config.base_encoder)
-        pool = config.weak_encoders[: config.pool_size]
-        self.weak_encoders = nn.ModuleList(encoder(one) for one in pool)
+        self.weak_encoders = nn.ModuleList(encoder(one) for one in config.pool)
         base_dim, routing = self.base_encoder.dim, config.routing
         self.router = (
             Router(
@@ -105,6 +89,7 @@ class MoWEModel(nn.Module):
                 hidden_dim=routing.hidden_dim,
                 smoothing=routing.smoothing,
                 smoothing_amount=routing.smoothing_amount,
+                smooth_inference=routing.smooth_inference,
             )
             if config.pool_size
             else None
@@ -150,24 +135,40 @@ class MoWEModel(nn.Module):
         """Where the model lies."""
         return self.language_model.embedding.weight.device
 
-    def train(self, mode: bool = True) -> "MoWEModel":
-        """Switch training mode; frozen encoders stay in evaluation mode."""
-        super().train(mode)
-        self.base_encoder.eval()
-        self.weak_encoders.eval()
-        return self
+    @property
+    def trained_encoders(self) -> dict[str, AudioEncoder]:
+        """Encoders that are trained, in part or in full, by module name."""
+        encoders = {"base_encoder": self.base_encoder}
+        encoders |= {f"weak_encoders.{place}": one for place, one in enumerate(self.pool)}
+        return {name: one for name, one in encoders.items() if one.trained}
+
+    def encoder_parameters(self) -> list[nn.Parameter]:
+        """What is trained inside the encoders; nothing where all are frozen."""
+        return [
+            parameter
+            for encoder in self.trained_encoders.values()
+            for name, parameter in encoder.named_parameters()
+            if name in encoder.trained
+        ]
 
     def trained_state(self) -> dict[str, Tensor]:
-        """What training changes: routers, projections, adapter and LoRA, by parameter name."""
+        """What training changes, by parameter name.
+
+        Routers, projections, adapter, the language model's LoRA, and what is trained inside the
+        encoders.
+        """
         rooms = {"router": self.router, "fusion": self.fusion, "adapter": self.adapter}
-        own = {
+        state = {
             f"{room}.{name}": tensor
             for room, module in rooms.items()
             if module is not None
             for name, tensor in module.state_dict().items()
         }
+        for room, encoder in self.trained_encoders.items():
+            named = encoder.named_parameters()
+            state |= {f"{room}.{name}": one.data for name, one in named if name in encoder.trained}
         lora = self.language_model.trained_state()
-        return own | {f"language_model.{name}": tensor for name, tensor in lora.items()}
+        return state | {f"language_model.{name}": tensor for name, tensor in lora.items()}
 
     def encode(
         self, audio: AudioBatch, control: RoutingControl | None = None
@@ -178,34 +179,45 @@ class MoWEModel(nn.Module):
         seconds = {"base_encoder": time.perf_counter() - started}
         routing = self.route(base, control)
         started = time.perf_counter()
-        weak = {
-            position: self.encode_weak(position, audio, rows)
-            for position, rows in _chosen_rows(routing).items()
-        }
+        weak = self.encode_pool(audio, routing.chosen_rows())
         seconds["weak_encoders"] = time.perf_counter() - started
         return Features(base, routing, weak), seconds
 
-    @torch.no_grad()
     def encode_base(self, audio: AudioBatch) -> EncodedAudio:
         """Base frames `(batch, frames, base_dim)` and their mask."""
         rate = self.base_encoder.sample_rate
-        frames: EncodedAudio = self.base_encoder(audio.waveforms[rate], audio.lengths[rate])
-        return frames
+        return _encoded(self.base_encoder, audio.waveforms[rate], audio.lengths[rate])
 
     def route(self, base: EncodedAudio, control: RoutingControl | None = None) -> Routing:
         """The routers' decision for base frames."""
         if self.router is None:
             return NO_ROUTING
-        routing: Routing = self.router(base.frames, base.mask, control)
-        return routing
+        return controlled(self.router, base.frames, base.mask, control)
 
-    @torch.no_grad()
+    def encode_pool(self, audio: AudioBatch, rows: Mapping[int, Tensor]) -> dict[int, WeakFeatures]:
+        """Features of the weak encoders by position; copies of one frozen encoder listen once.
+
+        Args:
+            audio: The recordings.
+            rows: The batch rows of each position that listens, `(chosen,)`, ascending.
+        """
+        first = self._first_copies
+        asked: dict[int, list[Tensor]] = {}
+        for position, some in rows.items():
+            asked.setdefault(first[position], []).append(some)
+        heard = {
+            position: self.encode_weak(position, audio, torch.cat(some).unique())
+            for position, some in asked.items()
+        }
+        return {position: heard[first[position]].of(some) for position, some in rows.items()}
+
     def encode_weak(self, position: int, audio: AudioBatch, rows: Tensor) -> WeakFeatures:
         """Features of the weak encoder at `position` for the batch rows `(chosen,)`."""
         encoder = self.pool[position]
         rate = encoder.sample_rate
         lengths = audio.lengths[rate][rows]
-        frames, mask = encoder(audio.waveforms[rate][rows, : int(lengths.max())], lengths)
+        waveforms = audio.waveforms[rate][rows, : int(lengths.max())]
+        frames, mask = _encoded(encoder, waveforms, lengths)
         return WeakFeatures(rows, frames, mask, encoder.frames_per_second)
 
     def fuse(self, features: Features) -> Tensor:
@@ -263,13 +275,11 @@ class MoWEModel(nn.Module):
         return Losses(total, next_token, routing)
 
 
-def _chosen_rows(routing: Routing) -> dict[int, Tensor]:
-    """Batch rows of each weak encoder that at least one example chose."""
-    if not routing.weights:
-        return {}
-    chosen = routing.chosen
-    rows = {position: column.nonzero().squeeze(1) for position, column in enumerate(chosen.T)}
-    return {position: one for position, one in rows.items() if len(one)}
+def _encoded(encoder: AudioEncoder, waveforms: Tensor, lengths: Tensor) -> EncodedAudio:
+    """Frames and mask; the graph is kept only for an encoder that is trained."""
+    with nullcontext() if encoder.trained else torch.no_grad():
+        encoded: EncodedAudio = encoder(waveforms, lengths)
+    return encoded
 
 
 class ParameterCounts(NamedTuple):
@@ -291,13 +301,3 @@ def count_parameters(model: MoWEModel) -> ParameterCounts:
     top_k = model.config.routing.top_k or len(sizes)
     idle = sum(sizes[top_k * model.routers :])
     return ParameterCounts(trained, total - trained, total - idle)
-
-
-def make_batch(recordings: Sequence[Mapping[int, Tensor]]) -> AudioBatch:
-    """Pad recordings, each given as Hz -> `(samples,)`, into one batch."""
-    rates = recordings[0].keys()
-    pad = nn.utils.rnn.pad_sequence
-    return AudioBatch(
-        {rate: pad([one[rate] for one in recordings], batch_first=True) for rate in rates},
-        {rate: torch.tensor([len(one[rate]) for one in recordings]) for rate in rates},
-    )

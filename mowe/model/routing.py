@@ -4,26 +4,14 @@ Paper: arXiv 2409.06635, Eqs. 5-9. The losses are free functions, shared by trai
 and analysis.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True, kw_only=True)
-class RoutingControl:
-    """What a person may change about routing for one call; the default changes nothing."""
-
-    force: tuple[str, ...] = ()  # run exactly these encoders, sharing the weight the router gave
-    mask: tuple[str, ...] = ()  # never run these encoders
-    dense: bool = False  # run every encoder with its full probability
-    no_weak: bool = False  # run no weak encoder at all
-
-    def __post_init__(self) -> None:
-        asked = (bool(self.force), bool(self.mask), self.dense, self.no_weak)
-        if sum(asked) > 1:
-            raise ValueError("force, mask, dense and no_weak exclude one another; pick one")
+# Standard deviation of the data-independent router's first logits. Where all are equal, its entropy
+# has no gradient, and its pick could only move through the pool in index order.
+INDEPENDENT_STD = 0.02
 
 
 class Routing(NamedTuple):
@@ -49,6 +37,16 @@ class Routing(NamedTuple):
             raise ValueError("a mixture without routers chooses nothing")
         return torch.stack([weights > 0 for weights in self.weights]).any(dim=0)
 
+    def chosen_rows(self) -> dict[int, Tensor]:
+        """Batch rows `(chosen,)` of each encoder that at least one example chose, by position."""
+        if not self.weights:
+            return {}
+        rows = {place: column.nonzero().squeeze(1) for place, column in enumerate(self.chosen.T)}
+        return {place: some for place, some in rows.items() if len(some)}
+
+
+NO_ROUTING = Routing(None, None, None, None)
+
 
 class Router(nn.Module):
     """Both routers of the paper over one pool; either can be left out."""
@@ -63,6 +61,7 @@ class Router(nn.Module):
         hidden_dim: int = 0,
         smoothing: str = "as-printed",
         smoothing_amount: float = 0.1,
+        smooth_inference: bool = True,
     ) -> None:
         """Build the routers.
 
@@ -72,15 +71,19 @@ class Router(nn.Module):
             kind: `both`, `dependent`, `independent` or `none`.
             top_k: Encoders each router picks, 1 to the pool size; 0 picks all.
             hidden_dim: Hidden units of the data-dependent router; 0 makes it linear.
-            smoothing: `as-printed`, `uniform` or `off`; see `smooth`.
-            smoothing_amount: Share of the uniform weight, 0 to 1.
+            smoothing: Of the data-dependent router: `as-printed`, `explore` or `off`.
+            smoothing_amount: See `smooth` and `explore`, 0 to 1.
+            smooth_inference: Smooth as printed outside training too, so that the scale is the same.
         """
         super().__init__()
         self.names = names
         self.top_k = top_k or len(names)
         self.smoothing, self.smoothing_amount = smoothing, smoothing_amount
+        self.smooth_inference = smooth_inference
         self.independent_logits = (
-            nn.Parameter(torch.zeros(len(names))) if kind in ("both", "independent") else None
+            nn.Parameter(torch.empty(len(names)).normal_(std=INDEPENDENT_STD))
+            if kind in ("both", "independent")
+            else None
         )
         self.dependent = (
             _dependent_router(base_dim, len(names), hidden_dim)
@@ -88,68 +91,46 @@ class Router(nn.Module):
             else None
         )
 
-    def forward(
-        self, frames: Tensor, mask: Tensor, control: RoutingControl | None = None
-    ) -> Routing:
+    def forward(self, frames: Tensor, mask: Tensor) -> Routing:
         """Decide which weak encoders run (Eqs. 5 and 6).
 
         Args:
             frames: Base encoder frames, `(batch, frames, base_dim)`.
             mask: True on real frames, bool `(batch, frames)`.
-            control: Overrides for this call.
 
         Raises:
-            ValueError: If an axis is missing or `control` names an unknown encoder.
+            ValueError: If an axis is missing.
         """
-        control = control or RoutingControl()
-        self._check(control)
+        return self.choose(*self.logits(frames, mask))
+
+    def logits(self, frames: Tensor, mask: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Of both routers, `(batch, encoders)` float32 each, None for one that does not exist."""
         pooled = pool_frames(frames, mask)  # (batch, base_dim)
         independent = dependent = None
         if self.independent_logits is not None:
-            rows = self.independent_logits.expand(len(pooled), -1)
-            independent = self._probabilities(rows, control)
+            independent = self.independent_logits.expand(len(pooled), -1).float()
         if self.dependent is not None:
-            dependent = self._probabilities(self.dependent(pooled), control)
-        return Routing(
-            independent,
-            dependent,
-            None if independent is None else self._weights(independent, control),
-            None if dependent is None else self._weights(self._smoothed(dependent), control),
-        )
+            dependent = self.dependent(pooled).float()
+        return independent, dependent
 
-    def _check(self, control: RoutingControl) -> None:
-        unknown = sorted({*control.force, *control.mask} - set(self.names))
-        if unknown:
-            raise ValueError(f"no weak encoder named {unknown}; there are {list(self.names)}")
-        if len(set(control.mask)) == len(self.names) and self.names:
-            raise ValueError("every weak encoder is masked; use no_weak to run none")
+    def choose(self, independent: Tensor | None, dependent: Tensor | None) -> Routing:
+        """Logits to probabilities and `top_k` picks; only what the data decides is smoothed."""
+        first = second = None
+        if independent is not None:
+            independent = independent.softmax(dim=-1)  # r_indep
+            first = keep_top_k(independent, self.top_k)
+        if dependent is not None:
+            dependent = dependent.softmax(dim=-1)  # r_dep
+            second = keep_top_k(self.smoothed(dependent), self.top_k)
+            if self.smoothing == "explore" and self.training:
+                second = explore(dependent, second, self.smoothing_amount, self.top_k)
+        return Routing(independent, dependent, first, second)
 
-    def _probabilities(self, logits: Tensor, control: RoutingControl) -> Tensor:
-        logits = logits.float()
-        for name in control.mask:
-            hidden = torch.zeros_like(logits, dtype=torch.bool)
-            hidden[:, self.names.index(name)] = True
-            logits = logits.masked_fill(hidden, float("-inf"))
-        return logits.softmax(dim=-1)
-
-    def _smoothed(self, weights: Tensor) -> Tensor:
-        if not self.training or self.smoothing == "off":
-            return weights
-        return smooth(weights, self.smoothing_amount, as_printed=self.smoothing == "as-printed")
-
-    def _weights(self, probabilities: Tensor, control: RoutingControl) -> Tensor:
-        if control.no_weak:
-            return torch.zeros_like(probabilities)
-        if control.dense:
-            return probabilities
-        learned = keep_top_k(probabilities, self.top_k)
-        if not control.force:
-            return learned
-        forced = torch.zeros_like(probabilities)
-        share = learned.sum(dim=-1) / len(control.force)  # (batch,)
-        for name in control.force:
-            forced[:, self.names.index(name)] = share
-        return forced
+    def smoothed(self, dependent: Tensor) -> Tensor:
+        """Weights of every encoder, before the pick, `(batch, encoders)`."""
+        if self.smoothing == "as-printed" and (self.training or self.smooth_inference):
+            return smooth(dependent, self.smoothing_amount)
+        return dependent
 
 
 def _dependent_router(base_dim: int, encoders: int, hidden_dim: int) -> nn.Module:
@@ -190,25 +171,48 @@ def keep_top_k(probabilities: Tensor, top_k: int) -> Tensor:
     """Zero all but the `top_k` largest weights of each row, `(batch, encoders)`, unrescaled."""
     if top_k >= probabilities.shape[-1]:
         return probabilities
-    kept = torch.zeros_like(probabilities, dtype=torch.bool)
-    kept.scatter_(-1, probabilities.topk(top_k, dim=-1).indices, True)
-    return probabilities.masked_fill(~kept, 0.0)
+    return probabilities.masked_fill(~_largest(probabilities, top_k), 0.0)
 
 
-def smooth(weights: Tensor, amount: float, *, as_printed: bool) -> Tensor:
-    """Mix a little of every encoder into the training weights (paper, below Eq. 9).
+def _largest(values: Tensor, count: int) -> Tensor:
+    """Where the `count` largest values of each row are, bool `(batch, encoders)`."""
+    found = torch.zeros_like(values, dtype=torch.bool)
+    return found.scatter_(-1, values.topk(count, dim=-1).indices, True)
 
-    As printed, `(1 - amount) * r + amount * epsilon` with `epsilon = amount / M`, a row sums to
-    0.91 for an amount of 0.1; with `epsilon = 1 / M` it sums to 1. Decision 0003.
+
+def smooth(weights: Tensor, amount: float) -> Tensor:
+    """`(1 - amount) * r + amount * epsilon`, `epsilon = amount / M`, as printed below Eq. 9.
+
+    A row sums to 0.91 for an amount of 0.1. Decision 0003.
 
     Args:
         weights: `(batch, encoders)`.
-        amount: Share given to all encoders alike, 0 to 1.
-        as_printed: Use the paper's epsilon rather than 1 / M.
+        amount: 0 to 1.
     """
-    encoders = weights.shape[-1]
-    epsilon = amount / encoders if as_printed else 1.0 / encoders
-    return (1.0 - amount) * weights + amount * epsilon
+    return (1.0 - amount) * weights + amount * amount / weights.shape[-1]
+
+
+def explore(probabilities: Tensor, weights: Tensor, amount: float, top_k: int) -> Tensor:
+    """Let some examples use encoders drawn evenly from the pool, at full weight; while training.
+
+    Without it an encoder that is never picked learns nothing and is never worth picking. An
+    explored pick weighs 1 whatever its probability, and passes the probability's gradient on to the
+    router, which so learns about encoders it does not pick. Drawn from torch's generator. Decision
+    0003.
+
+    Args:
+        probabilities: Of the router, `(batch, encoders)`.
+        weights: Of its own picks, `(batch, encoders)`.
+        amount: Probability that an example explores, 0 to 1.
+        top_k: Encoders that are drawn for it; they share the weight of 1.
+
+    Returns:
+        Weights, `(batch, encoders)`.
+    """
+    explores = torch.rand_like(probabilities[:, :1]) < amount
+    drawn = _largest(torch.rand_like(probabilities), top_k)
+    full = 1.0 / top_k + (probabilities - probabilities.detach())
+    return torch.where(explores, full.masked_fill(~drawn, 0.0), weights)
 
 
 def routing_entropy(weights: Tensor) -> Tensor:

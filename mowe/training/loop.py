@@ -19,7 +19,8 @@ from mowe.data.features import Sound
 from mowe.data.manifest import Example
 from mowe.data.sampling import limited, mixed_batch, with_follow_ups
 from mowe.model import Features, MoWEModel
-from mowe.model.routing import Routing, RoutingControl, RoutingLoss
+from mowe.model.control import RoutingControl
+from mowe.model.routing import Routing, RoutingLoss
 from mowe.training.config import TrainingConfig
 from mowe.training.dev import dev_losses, dev_naming
 from mowe.training.run import (

@@ -48,8 +48,8 @@ def build_app(
         assistant: Answers for every visitor.
         examples_folder: Where the example clips and their list are.
         map_folder: Where a ready map is.
-        max_kept_bytes: Bytes of audio that the conversations of all visitors keep together; above
-            115 MB, which is what one visitor may keep.
+        max_kept_bytes: Bytes of audio, and of what was heard in it, that the conversations of all
+            visitors keep together; above 115 MB, which is the audio that one visitor may keep.
     """
     budget = AudioBudget(max_kept_bytes)
     with gr.Blocks(

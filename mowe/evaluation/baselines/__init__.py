@@ -14,7 +14,7 @@ from mowe.evaluation.baselines.noise import like_noise
 from mowe.evaluation.baselines.whisper import BASE, TINY_EN, whisper_rows
 from mowe.evaluation.ledger import Ledger, Row
 from mowe.evaluation.tasks import TRANSCRIBE
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 
 GUESSES = 30  # of a task, asked about noise: enough to see whether the words alone give it away
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import peft
 import torch
 import transformers
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from mowe.model.language_model.decoding import reply_ids
 from mowe.model.language_model.escaping import AUDIO_END, AUDIO_MARK, AUDIO_START, escaped
 from mowe.model.language_model.sampling import Sampler
 from mowe.model.language_model.tokenizer import load_tokenizer, text_pieces
+from mowe.model.tuning import add_lora, lora_state, merge_lora
 
 AUDIO_ID = -1  # stands for one audio token in a prompt; never a row of the embedding
 IGNORED = -100  # label of a position that is not learned, as everywhere in transformers
@@ -58,7 +58,13 @@ class LanguageModel(nn.Module):
         self.model = _load_model(config, folder, len(self.tokenizer))
         self.model.requires_grad_(False)
         if config.lora_rank:
-            self.model = peft.inject_adapter_in_model(_lora(config), self.model)
+            add_lora(
+                self.model,
+                config.lora_targets,
+                rank=config.lora_rank,
+                alpha=config.lora_alpha,
+                dropout=config.lora_dropout,
+            )
         self._folded = False
         self._words: dict[Any, Tensor] = {}
 
@@ -87,15 +93,13 @@ class LanguageModel(nn.Module):
 
     def trained_state(self) -> dict[str, Tensor]:
         """The LoRA tensors by parameter name."""
-        return {name: tensor for name, tensor in self.state_dict().items() if ".lora_" in name}
+        return lora_state(self)
 
     def fold(self) -> None:
         """Add LoRA into the weights for faster decoding; the model can no longer be trained."""
         if self._folded:
             return
-        for module in self.modules():
-            if isinstance(module, peft.tuners.lora.LoraLayer):
-                module.merge(safe_merge=False)
+        merge_lora(self)
         self._folded = True
 
     def prompt(
@@ -310,16 +314,6 @@ def _pad(rows: Sequence[Tensor], value: int) -> Tensor:
     """Rows `(tokens,)` as one batch, right-padded to a multiple of `_LENGTH_STEP`."""
     padded = nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=value)
     return F.pad(padded, (0, -padded.shape[1] % _LENGTH_STEP), value=value)
-
-
-def _lora(config: LanguageModelConfig) -> peft.LoraConfig:
-    return peft.LoraConfig(
-        r=config.lora_rank,
-        lora_alpha=config.lora_alpha,
-        lora_dropout=config.lora_dropout,
-        target_modules=list(config.lora_targets),
-        bias="none",
-    )
 
 
 def _load_model(config: LanguageModelConfig, folder: Path | None, vocabulary: int) -> Any:

@@ -1,12 +1,12 @@
 """One visitor's conversation as a value: every change is a new one, nothing is shared."""
 
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from mowe.assistant import Answer, Sampling
+from mowe.assistant import Answer, HeardMemory, Sampling
 from mowe.errors import AudioError
-from mowe.ui.ask.kept_audio import KeptRecording
+from mowe.ui.ask.kept_audio import Kept, KeptRecording
 
 MAX_SECONDS = 3600.0  # s of audio kept for one visitor
 # The chat inserts text as HTML. Only what could be markup is escaped, so that copies stay clean.
@@ -41,6 +41,7 @@ class Conversation:
     turns: tuple[KeptTurn, ...] = ()
     replies: tuple[Reply, ...] = ()
     number: int = 0  # counts a visitor's conversations; Clear starts the next
+    memory: HeardMemory = field(default_factory=HeardMemory, compare=False, repr=False)
 
     @property
     def waiting(self) -> bool:
@@ -51,6 +52,11 @@ class Conversation:
     def recordings(self) -> tuple[KeptRecording, ...]:
         """Every recording, in the order in which answers count them."""
         return tuple(recording for turn in self.turns for recording in turn.recordings)
+
+    @property
+    def kept(self) -> tuple[Kept, ...]:
+        """What it keeps, in the order in which it can best be spared."""
+        return (self.memory, *self.recordings)
 
     def current(self, number: int) -> "Conversation":
         """This conversation, or a new one when a late word brought a cleared one back.

@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio import processing_utils, utils
 
-from mowe.assistant import Answer, Assistant, Sampling, Turn
+from mowe.assistant import Answer, Assistant, HeardMemory, Sampling, Turn
 from mowe.audio import Recording
 from mowe.hints import FORMATS, Transcript, as_dict
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 from mowe.ui.ask.conversation import Conversation, KeptTurn, Reply
 from mowe.ui.ask.facts import answer_facts, idle_facts
 from mowe.ui.ask.kept_audio import AudioBudget, require
-from mowe.ui.ask.listening import Listening
-from mowe.ui.ask.panel import Picture, Routing, picture_values, recording_choice, routing_values
+from mowe.ui.ask.panel import Picture, RouterChart, picture_values, recording_choice, routing_values
 from mowe.ui.ask.routing_control import routing_control, routing_words
+from mowe.ui.ask.uploads import Uploads
 from mowe.ui.shared.errors import plain_errors
 from mowe.ui.shared.gpu import on_gpu, transcript_seconds
 
@@ -57,16 +57,22 @@ class AskEvents:
         """
         self.assistant = assistant
         self.budget = budget or AudioBudget()
-        self.listening = Listening(assistant.limits, self.budget)
+        self.uploads = Uploads(assistant.limits, self.budget)
         self.idle_facts = idle_facts(assistant.preset, assistant.device, assistant.encoder_names)
         self.stream = on_gpu(self._stream)
         self.write_down = on_gpu(self._write_down, transcript_seconds)
 
     def _stream(
-        self, turns: Sequence[Turn], sampling: Sampling, control: RoutingControl | None
+        self,
+        turns: Sequence[Turn],
+        sampling: Sampling,
+        control: RoutingControl | None,
+        memory: HeardMemory,
     ) -> Iterator[Answer]:
         with plain_errors():  # here, since a lent GPU's process passes on no other error
-            yield from self.assistant.stream(turns, sampling=sampling, control=control)
+            yield from self.assistant.stream(
+                turns, sampling=sampling, control=control, memory=memory
+            )
 
     def begin(
         self, conversation: Conversation, number: int, busy: bool, *inputs: Any
@@ -79,7 +85,7 @@ class AskEvents:
         paths = [*ticked, given.audio] if given.audio else ticked
         conversation = conversation.current(number)
         with plain_errors():
-            recordings = self.listening.keep(conversation, paths)
+            recordings = self.uploads.keep(conversation, paths)
             conversation = conversation.asked(given.question or "", recordings)
         return conversation, True, conversation.messages(), *_running()
 
@@ -113,20 +119,20 @@ class AskEvents:
         """Stream the reply: conversation, chat, the emptied inputs, facts, routing, picture."""
         with plain_errors():
             sampling = _sampling(max_new_tokens, temperature, top_p, seed)
-            turns = self.listening.turns(conversation)
+            turns = self.uploads.turns(conversation)
         words = routing_words(routing, self.assistant.encoder_names)
         newest = len(conversation.recordings) - 1
         shown, first = 0.0, True
-        answers = self.stream(turns, sampling, routing_control(routing))
+        answers = self.stream(turns, sampling, routing_control(routing), conversation.memory)
         # a closed page or a Stop ends the decoding now, not at collection
-        with self.budget.answering(conversation.recordings), closing(answers):
+        with self.budget.answering(conversation.kept), closing(answers):
             for answer in answers:
                 now = time.monotonic()
                 if not (first or answer.finished) and now - shown < MIN_UPDATE_SECONDS:
                     continue
                 conversation = conversation.answered(Reply(answer, sampling, routing))
                 inputs = empty_inputs() if first else _kept(Inputs)
-                charts = routing_values(conversation, newest) if first else _kept(Routing)
+                charts = routing_values(conversation, newest) if first else _kept(RouterChart)
                 timeline = answer.finished and len(answer.windows) > 1
                 picture = self._picture(conversation, newest) if timeline else _kept(Picture)
                 facts = answer_facts(answer, sampling, words)
@@ -191,11 +197,11 @@ class AskEvents:
     def show(self, conversation: Conversation, recording: int | None) -> tuple[Any, ...]:
         """Charts and tables of another recording of the conversation."""
         number = -1 if recording is None else recording
-        self.budget.use(conversation.recordings)
+        self.budget.use(conversation.kept)
         return *routing_values(conversation, number), *self._picture(conversation, number)
 
     def _picture(self, conversation: Conversation, number: int) -> Picture:
-        audio = self.listening.audio(conversation, number)
+        audio = self.uploads.audio(conversation, number)
         return picture_values(conversation, number, audio)
 
     def ask(
@@ -225,10 +231,10 @@ class AskEvents:
         """
         with plain_errors():
             sampling = _sampling(max_new_tokens, temperature, top_p, seed)
-            recordings = (self.listening.load(audio),) if audio else ()
+            recordings = (self.uploads.load(audio),) if audio else ()
         turns = [Turn("user", question or "", recordings)]
         file = recordings[0].name if recordings else None
-        answers = self.stream(turns, sampling, routing_control(routing))
+        answers = self.stream(turns, sampling, routing_control(routing), HeardMemory())
         try:
             for answer in answers:
                 yield answer.text, {"file": file, **answer.to_dict()}
@@ -252,7 +258,7 @@ class AskEvents:
         if not audio:
             raise gr.Error("A recording is needed.", print_exception=False)
         with plain_errors():
-            recording = self.listening.load(audio)
+            recording = self.uploads.load(audio)
         for said in self.write_down(recording, (language or "").strip().title(), translate):
             formats = {name: form(said) for name, form in FORMATS.items()}
             yield said.text, {"file": recording.name, **as_dict(said), **formats}
@@ -262,7 +268,7 @@ class AskEvents:
     ) -> Iterator[Transcript]:
         with plain_errors():
             yield from self.assistant.stream_transcript(
-                recording, language=language, translate=translate
+                recording, language=language, translate=translate, memory=HeardMemory()
             )
 
     @staticmethod
@@ -279,7 +285,7 @@ def empty_inputs() -> Inputs:
     return Inputs(None, (), gr.CheckboxGroup(choices=[], value=[], visible=False), "")
 
 
-def _kept(group: type[Inputs | Routing | Picture]) -> Any:
+def _kept(group: type[Inputs | RouterChart | Picture]) -> Any:
     """A group of components left as they are."""
     return group(*(gr.skip() for _ in group._fields))
 

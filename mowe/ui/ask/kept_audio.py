@@ -1,7 +1,8 @@
-"""The audio that conversations keep: one budget of bytes over all visitors.
+"""What conversations keep of recordings: one budget of bytes over all visitors.
 
-What a recording is called and what was done to it stays with its conversation. Its samples may be
-let go, those of the visitor who has been idle longest first, when others need the room.
+What a recording is called and what was done to it stays with its conversation. What was heard in it
+and its samples may be let go, those of the visitor who has been idle longest first, when others
+need the room.
 """
 
 import itertools
@@ -10,12 +11,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from mowe.audio import Recording, Treatment
 from mowe.errors import AudioError, ConfigError
 
-MAX_KEPT_BYTES = 512_000_000  # bytes of samples over all conversations
+MAX_KEPT_BYTES = 512_000_000  # bytes of samples and of what was heard, over all conversations
+
+
+class Kept(Protocol):
+    """What a conversation keeps as long as there is room."""
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes that it holds."""
+
+    def let_go(self) -> None:
+        """Hold none."""
 
 
 @dataclass(eq=False)
@@ -34,6 +47,10 @@ class KeptRecording:
         """Bytes of its samples."""
         return self.compact.bytes_held if self.compact else 0
 
+    def let_go(self) -> None:
+        """Hold no samples."""
+        self.compact = None
+
 
 class AudioBudget:
     """Keeps recordings in the compact form, for as long as there is room for them.
@@ -46,7 +63,7 @@ class AudioBudget:
         """Begin with nothing.
 
         Args:
-            max_bytes: Bytes of samples that all conversations may keep together.
+            max_bytes: Bytes that all conversations may keep together.
 
         Raises:
             ConfigError: If that is nothing.
@@ -54,14 +71,14 @@ class AudioBudget:
         if max_bytes <= 0:
             raise ConfigError(f"kept audio needs more than 0 bytes, found {max_bytes}")
         self.max_bytes = max_bytes
-        self._last_use: WeakKeyDictionary[KeptRecording, int] = WeakKeyDictionary()
-        self._answering: list[KeptRecording] = []
+        self._last_use: WeakKeyDictionary[Kept, int] = WeakKeyDictionary()
+        self._answering: list[Kept] = []
         self._clock = itertools.count()
         self._lock = threading.Lock()
 
     @property
     def bytes_held(self) -> int:
-        """Bytes of all samples that are kept now."""
+        """Bytes of all that is kept now."""
         return sum(one.bytes_held for one in list(self._last_use))
 
     def keep(self, recording: Recording) -> KeptRecording:
@@ -80,26 +97,25 @@ class AudioBudget:
             kept.compact = compact
         self.use([kept])
 
-    def use(self, recordings: Sequence[KeptRecording]) -> None:
-        """Note that a conversation with these recordings is in use now."""
+    def use(self, kept: Sequence[Kept]) -> None:
+        """Note that the conversation that keeps these is in use now; the first goes first."""
         with self._lock:
-            now = next(self._clock)
-            for one in recordings:
-                self._last_use[one] = now
+            for one in kept:
+                self._last_use[one] = next(self._clock)
             self._make_room()
 
     @contextmanager
-    def answering(self, recordings: Sequence[KeptRecording]) -> Iterator[None]:
+    def answering(self, kept: Sequence[Kept]) -> Iterator[None]:
         """Let go of none of these for as long as the block lasts."""
         with self._lock:
-            self._answering += recordings
+            self._answering += kept
         try:
             yield
         finally:
             with self._lock:
-                for one in recordings:
+                for one in kept:
                     self._answering.remove(one)
-            self.use(recordings)
+            self.use(kept)
 
     def _make_room(self) -> None:
         excess = self.bytes_held - self.max_bytes
@@ -108,7 +124,7 @@ class AudioBudget:
                 return
             if one not in self._answering:
                 excess -= one.bytes_held
-                one.compact = None
+                one.let_go()
 
 
 def require(recordings: Sequence[KeptRecording]) -> tuple[Recording, ...]:

@@ -15,7 +15,7 @@ from mowe.ui.ask.handlers import AskEvents, Buttons, Inputs
 from mowe.ui.ask.kept_audio import AudioBudget
 from mowe.ui.ask.panel import Panel, build_panel
 from mowe.ui.ask.parts import (
-    Settings,
+    AnswerSettings,
     build_buttons,
     build_chat,
     build_examples,
@@ -24,11 +24,11 @@ from mowe.ui.ask.parts import (
     build_settings,
     build_sources,
 )
-from mowe.ui.shared.examples import FOLDER, Example, copy_examples, read_examples
+from mowe.ui.shared.examples import FOLDER, ExampleClip, copy_examples, read_examples
 from mowe.ui.shared.wiring import KEPT_SECONDS, MODEL_QUEUE, QUIET
 
 
-class States(NamedTuple):
+class AskStates(NamedTuple):
     """What the server keeps for a visitor; a new page starts afresh."""
 
     conversation: gr.State
@@ -40,13 +40,13 @@ class States(NamedTuple):
 class Page(NamedTuple):
     """Every component that an event reads or writes."""
 
-    states: States
+    states: AskStates
     chat: gr.Chatbot
     inputs: Inputs
     attach: gr.Button
     clear: gr.Button
     buttons: Buttons
-    settings: Settings
+    settings: AnswerSettings
     panel: Panel
 
 
@@ -61,7 +61,7 @@ def build_ask_tab(
         examples_folder: Where the example clips and their list are.
     """
     events = AskEvents(assistant, budget)
-    states = States(
+    states = AskStates(
         gr.State(Conversation(), time_to_live=KEPT_SECONDS),
         gr.State(0),
         gr.State(False),
@@ -188,7 +188,7 @@ def _wire_inputs(page: Page, events: AskEvents) -> None:
 
 
 def _wire_examples(
-    page: Page, clips: list[gr.Button], examples: list[Example], folder: Path
+    page: Page, clips: list[gr.Button], examples: list[ExampleClip], folder: Path
 ) -> None:
     """A click fills in the clip and its question; nothing is asked yet."""
     paths = copy_examples(examples, folder, Path(utils.get_upload_folder()) / "examples")

@@ -8,7 +8,7 @@ import gradio as gr
 from mowe.analysis.routing.answer_figures import (
     HEARD_COLUMNS,
     ROUTING_COLUMNS,
-    hear,
+    audio_picture,
     heard_figure,
     heard_rows,
     router_chart,
@@ -20,7 +20,7 @@ from mowe.ui.ask.facts import Facts
 from mowe.ui.shared.tables import table_of
 
 
-class Routing(NamedTuple):
+class RouterChart(NamedTuple):
     """Which encoders ran: components when building, their values in handlers."""
 
     chart: Any
@@ -40,7 +40,7 @@ class Panel(NamedTuple):
     facts: Facts
     results: gr.Column  # holds all below
     recording: gr.Dropdown  # which one they are about
-    routing: Routing
+    routing: RouterChart
     picture: Picture
 
 
@@ -61,7 +61,7 @@ def build_panel(facts: dict[str, Any]) -> Panel:
         figure = gr.Plot(label="What the model heard", elem_id="heard-picture")
         with gr.Accordion("What the model heard as a table", open=False):
             heard_table = table_of(HEARD_COLUMNS, "What the model heard", "heard-table")
-    routing, picture = Routing(chart, routing_table), Picture(figure, heard_table)
+    routing, picture = RouterChart(chart, routing_table), Picture(figure, heard_table)
     return Panel(shown, results, recording, routing, picture)
 
 
@@ -75,7 +75,7 @@ def recording_choice(conversation: Conversation) -> gr.Dropdown:
     return gr.Dropdown(choices=names, value=newest, visible=len(names) > 1)
 
 
-def routing_values(conversation: Conversation, recording: int) -> Routing:
+def routing_values(conversation: Conversation, recording: int) -> RouterChart:
     """Both routers' probabilities for one recording, counted from 0, in the last reply.
 
     Values come as updates: the page patches what a stream sent last, and would empty bare ones.
@@ -83,7 +83,7 @@ def routing_values(conversation: Conversation, recording: int) -> Routing:
     windows = _windows(conversation, recording)
     rows = routing_rows(windows)
     chart = gr.Plot(router_chart(windows) if rows else None, visible=bool(rows))
-    return Routing(chart, gr.Dataframe(rows))
+    return RouterChart(chart, gr.Dataframe(rows))
 
 
 def picture_values(conversation: Conversation, recording: int, audio: Recording | None) -> Picture:
@@ -96,7 +96,7 @@ def picture_values(conversation: Conversation, recording: int, audio: Recording 
     """
     if audio is None:
         return Picture(gr.Plot(None), gr.Dataframe([]))
-    heard = hear(audio.at(SAMPLE_RATE))
+    heard = audio_picture(audio.at(SAMPLE_RATE))
     figure = heard_figure(heard, _windows(conversation, recording))
     return Picture(gr.Plot(figure), gr.Dataframe(heard_rows(heard)))
 

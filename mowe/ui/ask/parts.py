@@ -10,7 +10,7 @@ from mowe.assistant import Assistant, Sampling
 from mowe.audio import AudioLimits
 from mowe.ui.ask.handlers import Buttons, Inputs
 from mowe.ui.ask.routing_control import LEARNED, routing_choices
-from mowe.ui.shared.examples import Example
+from mowe.ui.shared.examples import ExampleClip
 from mowe.ui.shared.wiring import QUIET
 
 SUGGESTIONS = (
@@ -26,7 +26,7 @@ FORMATS = "wav, flac, mp3, ogg, opus, m4a or webm"
 KNOWLEDGE = ("Trained on", "What it cannot do")  # sections of a model card that visitors see
 
 
-class Settings(NamedTuple):
+class AnswerSettings(NamedTuple):
     """The controls of one answer, in the order in which handlers take them."""
 
     max_new_tokens: gr.Slider
@@ -102,7 +102,7 @@ def build_buttons() -> tuple[Buttons, gr.Button]:
     return Buttons(ask, stop, regenerate, download), clear
 
 
-def build_examples(examples: list[Example]) -> list[gr.Button]:
+def build_examples(examples: list[ExampleClip]) -> list[gr.Button]:
     """One small button per example; all but the first few are folded away."""
     with gr.Row(elem_classes="chips", elem_id="examples", visible=bool(examples)):
         buttons = [_chip(example) for example in examples[:EXAMPLES_SHOWN]]
@@ -112,11 +112,11 @@ def build_examples(examples: list[Example]) -> list[gr.Button]:
     return buttons
 
 
-def _chip(example: Example) -> gr.Button:
+def _chip(example: ExampleClip) -> gr.Button:
     return gr.Button(example.title, size="sm", min_width=80)
 
 
-def build_sources(examples: list[Example]) -> None:
+def build_sources(examples: list[ExampleClip]) -> None:
     """What the clips are, for people and for their licences."""
     if not examples:
         return
@@ -146,12 +146,12 @@ def card_section(card: str, title: str) -> str:
     return f"**{title}**\n\n{body}" if found and body else ""
 
 
-def build_settings(assistant: Assistant) -> Settings:
+def build_settings(assistant: Assistant) -> AnswerSettings:
     """Sampling and routing, folded away."""
     default = Sampling()
     choices = routing_choices(assistant.encoder_names)
     with gr.Accordion("Sampling and routing", open=False, elem_id="settings"):
-        return Settings(
+        return AnswerSettings(
             max_new_tokens=gr.Slider(
                 1, 1000, value=default.max_new_tokens, step=1, label="Longest reply (tokens)"
             ),

@@ -1,6 +1,6 @@
 """The routing control: what a visitor picks, in words and as the model takes it."""
 
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 
 LEARNED, NONE, DENSE = "learned", "none", "dense"
 FORCE = "force:"

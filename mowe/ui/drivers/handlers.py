@@ -37,7 +37,7 @@ from mowe.ui.shared.gpu import MAX_SECONDS, START_SECONDS, on_gpu
 
 LONGEST_WINDOW = 30.0  # s
 SECONDS_PER_STEP = 0.1
-Sound = tuple[int, np.ndarray]  # Hz, (samples,) int16; the page would make float ones louder
+PlayedSound = tuple[int, np.ndarray]  # Hz, (samples,) int16; the page would make float ones louder
 
 
 class Explained(NamedTuple):
@@ -173,7 +173,9 @@ class DriversEvents:
             updates.close()
 
 
-def listen(found: Attribution | None, percent: float) -> tuple[str, Sound | None, Sound | None]:
+def listen(
+    found: Attribution | None, percent: float
+) -> tuple[str, PlayedSound | None, PlayedSound | None]:
     """What the strongest cells are, as a sentence and as a sound; and the sound of all others."""
     if found is None:
         return "", None, None
@@ -221,7 +223,7 @@ def _progress(found: Attribution, checked: list[Deletion]) -> str:
     return f"{found.encoder}: checking, {len(checked)} of {len(LEVELS)}"
 
 
-def _sound(samples: np.ndarray, rate: int) -> Sound:
+def _sound(samples: np.ndarray, rate: int) -> PlayedSound:
     return rate, (np.clip(samples, -1, 1) * 32767).astype(np.int16)
 
 

@@ -67,7 +67,7 @@ class Section(NamedTuple):
     controls: list[Any]
 
 
-class States(NamedTuple):
+class HealthStates(NamedTuple):
     """What the server keeps for a visitor."""
 
     records: gr.State
@@ -84,7 +84,9 @@ def build_health_tab(assistant: Assistant, tab: gr.Tab) -> None:
         tab: Where it is; opening it measures the mixture.
     """
     events = HealthEvents(assistant)
-    states = States(*(gr.State(None, time_to_live=KEPT_SECONDS) for _ in States._fields))
+    states = HealthStates(
+        *(gr.State(None, time_to_live=KEPT_SECONDS) for _ in HealthStates._fields)
+    )
     gr.Markdown(INTRODUCTION)
     with gr.Row():
         records = gr.File(
@@ -156,7 +158,7 @@ def _build_collapse() -> Section:
     return Section([verdict, results, chart, table], [least, most])
 
 
-def _build_changes(states: States, events: HealthEvents) -> Section:
+def _build_changes(states: HealthStates, events: HealthEvents) -> Section:
     gr.Markdown("### Do small changes of a clip change its routing or its answer?")
     with gr.Row():
         with gr.Column(min_width=300):
@@ -201,7 +203,7 @@ def _build_changes(states: States, events: HealthEvents) -> Section:
 
 
 def _wire_comparison(
-    states: States,
+    states: HealthStates,
     events: HealthEvents,
     section: Section,
     inputs: Sequence[Any],

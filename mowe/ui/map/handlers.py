@@ -16,7 +16,7 @@ from mowe.analysis.map.selection import find_text, manifest_lines, selection_sha
 from mowe.analysis.map.selection_figures import selection_chart, selection_rows
 from mowe.analysis.map_folder import MapFolder, read_map
 from mowe.analysis.records import CHOICE
-from mowe.analysis.routing.answer_figures import hear, heard_figure, router_chart
+from mowe.analysis.routing.answer_figures import audio_picture, heard_figure, router_chart
 from mowe.assistant import Answer, Assistant
 from mowe.audio import SAMPLE_RATE, Recording, load_audio
 from mowe.data.records import LABELS
@@ -211,16 +211,16 @@ class MapEvents:
         message = gr.Textbox(NOT_SHIPPED if view.shipped else NOT_HERE, visible=path is None)
         if path is not None:
             row = view.points.table.iloc[place]
+            start = row["clip_start"]
             end = None if row["clip_end"] != row["clip_end"] else row["clip_end"]
-            recording = load_audio(path, limits=self.assistant.limits)
-            if row["clip_start"] or end is not None:
-                recording = recording.window(row["clip_start"], end or recording.seconds)
+            recording = load_audio(path, start=start, end=end, limits=self.assistant.limits)
+            if start or end is not None:
                 sound = gr.Audio((SAMPLE_RATE, _pcm(recording)), visible=True)
             else:
                 folder = utils.get_upload_folder()
                 kept = processing_utils.save_bytes_to_cache(path.read_bytes(), path.name, folder)
                 sound = gr.Audio(kept, visible=True)
-            picture = gr.Plot(heard_figure(hear(recording.at(SAMPLE_RATE))), visible=True)
+            picture = gr.Plot(heard_figure(audio_picture(recording.at(SAMPLE_RATE))), visible=True)
         routing = gr.Plot(router_chart([view.window(place)]))
         details = gr.Dataframe(view.details(place))
         return Picked(gr.Column(visible=True), sound, message, picture, routing, details)

@@ -41,7 +41,7 @@ the routing hardly matters for this answer. It is empty for long recordings that
 by window."""  # noqa: RUF001
 
 
-class Panel(NamedTuple):
+class CounterfactualPanel(NamedTuple):
     """What a visitor fills in and what is shown."""
 
     question: gr.Textbox
@@ -156,7 +156,7 @@ def build_counterfactual_panel(assistant: Assistant, kept: gr.State, picked: gr.
     _wire(panel, CounterfactualEvents(assistant), kept, picked)
 
 
-def _build_panel() -> Panel:
+def _build_panel() -> CounterfactualPanel:
     gr.Markdown(INTRODUCTION)
     question = gr.Textbox(
         "Describe the audio.", label="Question about the clip", lines=1, max_lines=6,
@@ -191,10 +191,14 @@ def _build_panel() -> Panel:
             elem_id="counterfactual-words",
         )  # fmt: skip
         gr.Markdown(HOW_TO_READ)
-    return Panel(question, tokens, temperature, seed, run, stop, shown, summary, table, differences)
+    return CounterfactualPanel(
+        question, tokens, temperature, seed, run, stop, shown, summary, table, differences
+    )
 
 
-def _wire(panel: Panel, events: CounterfactualEvents, kept: gr.State, picked: gr.Dropdown) -> None:
+def _wire(
+    panel: CounterfactualPanel, events: CounterfactualEvents, kept: gr.State, picked: gr.Dropdown
+) -> None:
     buttons = [panel.run, panel.stop]
     start = gr.on(
         [panel.run.click, panel.question.submit],

@@ -8,7 +8,7 @@ import gradio as gr
 from gradio import processing_utils, utils
 
 from mowe.analysis.routing import comparison
-from mowe.analysis.routing.answer_figures import hear, heard_rows
+from mowe.analysis.routing.answer_figures import audio_picture, heard_rows
 from mowe.analysis.routing.comparison_figures import comparison_chart, routing_timeline
 from mowe.assistant import Answer, Assistant
 from mowe.audio import SAMPLE_RATE, AudioLimits, Recording, load_audio
@@ -159,7 +159,7 @@ def read_clips(paths: Sequence[str], limits: AudioLimits) -> tuple[list[Recordin
 
 def timeline(recording: Recording, answer: Answer) -> Timeline:
     """Waveform, spectrogram and routing of one clip, and the table of what was heard."""
-    heard = hear(recording.at(SAMPLE_RATE))
+    heard = audio_picture(recording.at(SAMPLE_RATE))
     chart = gr.Plot(routing_timeline(heard, answer))
     return Timeline(chart, gr.Dataframe(heard_rows(heard)))
 

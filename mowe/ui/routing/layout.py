@@ -29,7 +29,7 @@ has no preference. **Margin** is the largest probability minus the second larges
 **Save.** The camera above a chart saves it as PNG; the buttons save all numbers unrounded."""
 
 
-class Inputs(NamedTuple):
+class ClipInputs(NamedTuple):
     """What a visitor fills in."""
 
     files: gr.File
@@ -53,7 +53,7 @@ def build_routing_tab(assistant: Assistant) -> None:
     _wire(inputs, results, RoutingEvents(assistant))
 
 
-def _build_inputs() -> Inputs:
+def _build_inputs() -> ClipInputs:
     gr.Markdown(INTRODUCTION, elem_id="routing-hint")
     with gr.Row():
         files = gr.File(
@@ -71,7 +71,7 @@ def _build_inputs() -> Inputs:
         info=WINDOW_HELP, elem_id="window",
     )  # fmt: skip
     show = gr.Button("Show routing", variant="primary", interactive=False, elem_id="show-routing")
-    return Inputs(files, recorded, add, window, show)
+    return ClipInputs(files, recorded, add, window, show)
 
 
 def _build_results(assistant: Assistant) -> Results:
@@ -104,7 +104,7 @@ def _build_results(assistant: Assistant) -> Results:
     return Results(kept, left_out, column, chart, words, table, csv, json, picked, figure, heard)
 
 
-def _wire(inputs: Inputs, results: Results, events: RoutingEvents) -> None:
+def _wire(inputs: ClipInputs, results: Results, events: RoutingEvents) -> None:
     inputs.add.click(
         events.add, [inputs.files, inputs.recorded], [inputs.files, inputs.recorded], **QUIET
     )

@@ -11,7 +11,7 @@ LIST = "examples.json"
 
 
 @dataclass(frozen=True)
-class Example:
+class ExampleClip:
     """One clip with a question that suits it."""
 
     file: str  # name within the folder
@@ -22,22 +22,24 @@ class Example:
     attribution: str
 
 
-def read_examples(folder: Path = FOLDER) -> list[Example]:
+def read_examples(folder: Path = FOLDER) -> list[ExampleClip]:
     """The clips that are there; none when the folder has no list.
 
     Args:
-        folder: Holds the clips and `examples.json`, a list of objects with the fields of `Example`.
+        folder: Holds the clips and `examples.json`, a list of objects with these fields.
     """
     path = folder / LIST
     if not path.exists():
         return []
     entries = json.loads(path.read_text(encoding="utf-8"))
-    fields = Example.__dataclass_fields__
-    examples = [Example(**{name: str(entry.get(name, "")) for name in fields}) for entry in entries]
+    fields = ExampleClip.__dataclass_fields__
+    examples = [
+        ExampleClip(**{name: str(entry.get(name, "")) for name in fields}) for entry in entries
+    ]
     return [example for example in examples if (folder / example.file).is_file()]
 
 
-def copy_examples(examples: list[Example], folder: Path, to: Path) -> list[Path]:
+def copy_examples(examples: list[ExampleClip], folder: Path, to: Path) -> list[Path]:
     """Copy the clips to where the page may serve them from, so that nothing else has to be opened.
 
     Args:

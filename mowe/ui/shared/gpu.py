@@ -5,9 +5,9 @@ from typing import Any
 
 import spaces  # before anything touches CUDA
 
-from mowe.assistant import Sampling, Turn
+from mowe.assistant import HeardMemory, Sampling, Turn
 from mowe.audio import Recording
-from mowe.model.routing import RoutingControl
+from mowe.model.control import RoutingControl
 
 START_SECONDS = 15.0  # moving the weights and the first token
 SECONDS_PER_AUDIO_SECOND = 0.05
@@ -16,7 +16,10 @@ MAX_SECONDS = 120.0
 
 
 def gpu_seconds(
-    turns: Sequence[Turn], sampling: Sampling, control: RoutingControl | None = None
+    turns: Sequence[Turn],
+    sampling: Sampling,
+    control: RoutingControl | None = None,
+    memory: HeardMemory | None = None,
 ) -> int:
     """How long one answer may need a GPU, s; asking for little keeps a visitor's quota.
 
@@ -24,6 +27,7 @@ def gpu_seconds(
         turns: The conversation; every recording in it is listened to.
         sampling: Its `max_new_tokens` bounds the decoding.
         control: Changes nothing; here because the arguments are those of the answering function.
+        memory: Likewise.
     """
     audio = sum(recording.seconds for turn in turns for recording in turn.recordings)
     needed = SECONDS_PER_AUDIO_SECOND * audio + SECONDS_PER_TOKEN * sampling.max_new_tokens

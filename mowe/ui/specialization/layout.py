@@ -34,7 +34,7 @@ information label and choice share with what shuffled choices share by chance.""
 _OWN = ("question", "expected")  # columns in which nearly every record has its own
 
 
-class Parts(NamedTuple):
+class SpecializationParts(NamedTuple):
     """What a loaded file fills: components when building, their values in handlers."""
 
     records: Any
@@ -66,13 +66,15 @@ def build_specialization_tab() -> None:
             share_table = table_of(figures.SHARE_COLUMNS, "Share of each encoder", "share-table")
         with gr.Accordion("How to read this", open=False):
             gr.Markdown(HOW_TO_READ)
-    parts = Parts(records, results, summary, usage_chart, usage_table, label, heatmap, share_table)
+    parts = SpecializationParts(
+        records, results, summary, usage_chart, usage_table, label, heatmap, share_table
+    )
     file.upload(load, file, [*parts], **BUSY)
     file.clear(lambda: (None, gr.Column(visible=False)), outputs=[records, results], **BUSY)
     label.input(by_label, [records, label], [heatmap, share_table], **BUSY)
 
 
-def load(path: str) -> Parts:
+def load(path: str) -> SpecializationParts:
     """Everything that a records file fills.
 
     Raises:
@@ -84,7 +86,7 @@ def load(path: str) -> Parts:
         labels = labels_of(records)
         heatmap, shares = by_label(records, labels[0] if labels else None)
         chart = figures.usage_chart(table, effective)
-    return Parts(
+    return SpecializationParts(
         records,
         gr.Column(visible=True),
         summarize(records),

@@ -10,7 +10,7 @@ from mowe.ui.ask.conversation import Conversation
 from mowe.ui.ask.kept_audio import AudioBudget, KeptRecording, require
 
 
-class Listening:
+class Uploads:
     """Reads what visitors upload, and keeps it within what is allowed."""
 
     def __init__(self, limits: AudioLimits, budget: AudioBudget) -> None:
@@ -34,7 +34,7 @@ class Listening:
             AudioError: If one cannot be used, the conversation would hold too much, or something
                 that it needs was let go and is not among them.
         """
-        self.budget.use(conversation.recordings)
+        self.budget.use(conversation.kept)
         new: list[KeptRecording] = []
         for path in paths:  # one by one: their sum may be far more than is allowed
             recording = self.load(path)
