@@ -32,12 +32,12 @@ SECONDS = 5.0  # of a clip
 WARM_UP = 2  # steps that are not counted
 WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 BATCH = 8
-SETTINGS = {"preset": "mini", "align_steps": 0, "batch": BATCH, "dense_steps": 0}
-SETTINGS |= {"log_every": 1, "dev_every": 0, "save_minutes": 1000.0}
+SETTINGS = {"preset": "mini", "dense_steps": 0}
+REPORT = {"log_every": 1, "dev_every": 0, "save_minutes": 1000.0}
 
 # What is timed: a name in the table, a module, and a method of a class in it.
 DOORS = (
-    ("data", "mowe.data.features", "FeatureStore._audio"),
+    ("data", "mowe.data.features", "FeatureStore._waveform"),
     ("data", "mowe.data.features", "FeatureStore._one"),
     ("encoders", "mowe.data.features", "FeatureStore._compute"),
     ("fusion and adapter", "mowe.model", "MoWEModel.adapt"),
@@ -190,8 +190,10 @@ def run(clips: int, steps: int) -> dict[str, Any]:
         seconds = build(folder / "corpus", clips)
         variants = {}
         for name, processes in (("first run", 1), ("features cached", 1), ("two processes", 2)):
-            fields = {"manifest": str(folder / "corpus" / "manifest.jsonl"), "steps": steps}
-            fields |= {"features": str(folder / "features"), "output": str(folder / name)}
+            manifest, features = folder / "corpus" / "manifest.jsonl", folder / "features"
+            fields: dict[str, Any] = {"output": str(folder / name), "report": REPORT}
+            fields |= {"data": {"manifest": str(manifest), "features": str(features)}}
+            fields |= {"tuning": {"steps": steps, "batch": BATCH}}
             config = folder / f"{name}.json"
             config.write_text(json.dumps(SETTINGS | fields), encoding="utf-8")
             variants[name] = measure(config, folder / name, processes)

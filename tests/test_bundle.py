@@ -55,9 +55,10 @@ def corpus(tmp_path: Path) -> Path:
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     path = tmp_path / "recipe.json"
-    fields = {"manifest": "elsewhere/manifest.jsonl", "output": "elsewhere", "features": "other"}
-    fields |= {"preset": "tiny-random", "align_steps": 0, "steps": 2, "batch": 2, "log_every": 1}
-    path.write_text(json.dumps(fields | {"dev_every": 2, "dense_steps": 1}))
+    fields = {"output": "elsewhere", "preset": "tiny-random", "dense_steps": 1}
+    fields |= {"data": {"manifest": "elsewhere/manifest.jsonl", "features": "other"}}
+    fields |= {"tuning": {"steps": 2, "batch": 2}, "report": {"log_every": 1, "dev_every": 2}}
+    path.write_text(json.dumps(fields))
     return path
 
 
@@ -189,7 +190,7 @@ def test_the_scripts_train_continue_and_make_a_checkpoint_that_loads(tmp_path, c
 def test_the_bundled_settings_are_read_by_the_same_reader(tmp_path, recipe):
     files = {one.name: one.path for one in bundle._recipe(recipe, tmp_path)}
     config = read_training_config(files["run.json"])
-    assert str(config.manifest) == "corpus/manifest.jsonl"
+    assert str(config.data.manifest) == "corpus/manifest.jsonl"
     assert str(config.features) == "features"
 
 
@@ -197,7 +198,7 @@ def test_the_bundled_settings_are_read_by_the_same_reader(tmp_path, recipe):
 def test_every_recipe_is_read_and_fits_its_mixture(path):
     config = read_training_config(path)
     kind = read_mixture(config.preset).adapter.kind
-    assert kind == "naming" or not config.align_steps
+    assert kind == "naming" or not config.pretraining.steps
 
 
 def test_every_setting_for_several_cards_is_known_to_accelerate():

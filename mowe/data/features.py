@@ -1,19 +1,20 @@
-"""Frozen features, computed once and kept on disk in half precision.
+"""What encoders hear: kept on disk in half precision where they are frozen, else computed anew.
 
-The encoders are frozen and treat every example alike whatever its batch mates, so a clip's features
-never change: a run reads them from disk instead of computing them at every step. A clip is computed
-when it is first asked for; `fill` does it ahead, in batches of similar length.
+A frozen encoder says the same of a clip at every step: a run reads it from disk. It is computed
+when it is first asked for, or ahead (`fill`), each clip by itself, so that it is the same to the
+last bit whoever asks, also after a kill. What a trained encoder says changes with every step: it is
+computed in the step, with gradient.
 
 A clip can be kept in several versions: version 0 is itself, the others are augmented, each by a
 seed of its own, so that training hears rooms, noise and codecs at the price of disk space.
 """
 
 import hashlib
+import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,23 +26,17 @@ from tqdm import tqdm
 from mowe.audio import load_audio
 from mowe.checkpoint import MoWE
 from mowe.data.augment import augment
-from mowe.data.manifest import Example
-from mowe.data.sampling import seconds
-from mowe.encoders import EncodedAudio
+from mowe.data.manifest import ROUNDING
+from mowe.data.sampling import Sound
+from mowe.encoders import AudioEncoder, EncodedAudio
+from mowe.errors import AudioError
 from mowe.hints import spelled
-from mowe.model import AudioBatch, Features, make_batch
+from mowe.model import Features, make_batch
 from mowe.model.control import RoutingControl
 from mowe.model.fusion import WeakFeatures
 
-_FILL_SECONDS = 60.0  # audio per encoder call while filling
 _FRAME_STEP = 64  # frames; few different shapes spare the CPU kernels a rebuild at every step
-
-
-class Sound(NamedTuple):
-    """A clip in one version."""
-
-    example: Example
-    version: int = 0  # 0 is the clip itself
+_SUM_BYTES = 32  # sha256 behind the features of a file
 
 
 @dataclass(frozen=True)
@@ -53,49 +48,50 @@ class FeatureStore:
 
     def features(
         self,
-        examples: Sequence[Example],
-        control: RoutingControl | None,
-        versions: Sequence[int] = (),
+        sounds: Sequence[Sound],
+        control: RoutingControl | None = None,
+        base: EncodedAudio | None = None,
     ) -> Features:
-        """What `MoWEModel.encode` would give for these clips, read from disk where possible."""
-        sounds = _sounds(examples, versions)
-        base = self._padded("base", sounds)
+        """What `MoWEModel.encode` would give for these clips.
+
+        Args:
+            sounds: The clips.
+            control: Routing overrides.
+            base: Their base features, where they are known already.
+        """
+        base = base or self.base(sounds)
         routing = self.model.route(base, control)
         weak = {}
-        for position, column in enumerate(routing.chosen.T if routing.weights else ()):
-            rows = column.nonzero().squeeze(1)
-            if len(rows):
-                chosen = [sounds[row] for row in rows.tolist()]
-                frames, mask = self._padded(str(position), chosen)
-                rate = self.model.pool[position].frames_per_second
-                weak[position] = WeakFeatures(rows, frames, mask, rate)
+        for position, rows in routing.chosen_rows().items():
+            first = self.model.config.first_copies[position]  # of one frozen encoder, named twice
+            frames, mask = self._encoded(str(first), [sounds[row] for row in rows.tolist()])
+            rate = self.model.pool[position].frames_per_second
+            weak[position] = WeakFeatures(rows, frames, mask, rate)
         return Features(base, routing, weak)
 
-    def texts(self, examples: Sequence[Example], versions: Sequence[int] = ()) -> list[str]:
+    def texts(self, sounds: Sequence[Sound]) -> list[str]:
         """What is said in these clips, as the language model is told."""
-        return [self._text(sound) for sound in _sounds(examples, versions)]
+        return [self._text(sound) for sound in sounds]
 
-    def base(self, examples: Sequence[Example], versions: Sequence[int] = ()) -> EncodedAudio:
+    def base(self, sounds: Sequence[Sound]) -> EncodedAudio:
         """Base frames of these clips and their mask."""
-        return self._padded("base", _sounds(examples, versions))
+        return self._encoded("base", sounds)
 
     def fill(self, sounds: Sequence[Sound], *, weak: bool) -> None:
-        """Compute what is missing, in batches of similar length, with a progress bar.
+        """Compute what is missing, with a progress bar.
 
         Raises:
             AudioError: If a recording cannot be used; the message names it.
         """
-        kinds = ["base", *(map(str, range(self.model.config.pool_size)) if weak else ())]
-        for kind in kinds:
+        pool = dict.fromkeys(self.model.config.first_copies) if weak else ()
+        kinds = ["base", *map(str, pool)]
+        for kind in (one for one in kinds if not self._encoder(one).trained):
             missing = {
                 path: sound for sound in sounds if not (path := self._path(kind, sound)).is_file()
             }
-            waiting = sorted(missing.values(), key=lambda sound: seconds(sound.example))
-            progress = tqdm(total=len(waiting), desc=f"features {self._name(kind)}", mininterval=5)
-            for batch in _batches(waiting):
-                self._compute(kind, batch)
-                progress.update(len(batch))
-            progress.close()
+            name = f"features {self._name(kind)}"
+            for sound in tqdm(missing.values(), desc=name, mininterval=5):
+                self._compute(kind, sound)
 
     def _name(self, kind: str) -> str:
         encoders = self.model.config
@@ -116,7 +112,7 @@ class FeatureStore:
         path = self.folder / "transcripts" / path.parent.name / f"{path.stem}.txt"
         if not path.is_file():
             rate = self.model.base_encoder.sample_rate
-            samples = _waveform(sound, rate)[rate].to(self.model.device)
+            samples = self._waveform(sound, rate)[rate].to(self.model.device)
             with torch.autocast(self.model.device.type, enabled=False):
                 *_, said = self.model.hints.write(self.model.base_encoder, samples)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,10 +121,14 @@ class FeatureStore:
             partial.replace(path)
         return path.read_text(encoding="utf-8")
 
-    def _padded(self, kind: str, sounds: Sequence[Sound]) -> EncodedAudio:
-        missing = {path: one for one in sounds if not (path := self._path(kind, one)).is_file()}
-        for batch in _batches(sorted(missing.values(), key=lambda one: seconds(one.example))):
-            self._compute(kind, batch)
+    def _encoder(self, kind: str) -> AudioEncoder:
+        return self.model.base_encoder if kind == "base" else self.model.pool[int(kind)]
+
+    def _encoded(self, kind: str, sounds: Sequence[Sound]) -> EncodedAudio:
+        """Frames and mask: of a frozen encoder from disk, of a trained one as it is now."""
+        encoder = self._encoder(kind)
+        if encoder.trained:
+            return self._encode(encoder, sounds)
         frames = [self._one(kind, sound) for sound in sounds]
         counts = torch.tensor([len(one) for one in frames])
         padded = pad_sequence(frames, batch_first=True).to(self.model.device)
@@ -137,55 +137,63 @@ class FeatureStore:
         return EncodedAudio(padded, mask.to(self.model.device))
 
     def _one(self, kind: str, sound: Sound) -> Tensor:
-        return torch.from_numpy(np.load(self._path(kind, sound), allow_pickle=False)).float()
+        path = self._path(kind, sound)
+        frames = _read(path)
+        if frames is None:
+            self._compute(kind, sound)
+            frames = _read(path)
+        assert frames is not None
+        return torch.from_numpy(frames).float()
 
     @torch.inference_mode()
-    def _compute(self, kind: str, sounds: Sequence[Sound]) -> None:
-        encoder = self.model.base_encoder if kind == "base" else self.model.pool[int(kind)]
-        # A step asks under autocast; what is stored must not depend on who asked first.
+    def _compute(self, kind: str, sound: Sound) -> None:
+        # Under autocast, or in another batch, the last digits would depend on who asked first.
         with torch.autocast(self.model.device.type, enabled=False):
-            audio = self._audio(sounds, encoder.sample_rate)
-            (rate,) = audio.waveforms
-            encoded = encoder(audio.waveforms[rate], audio.lengths[rate])
-        for sound, frames, mask in zip(sounds, *encoded, strict=True):
-            _write(self._path(kind, sound), frames[mask].to(torch.float16).cpu().numpy())
+            frames, mask = self._encode(self._encoder(kind), [sound])
+        _write(self._path(kind, sound), frames[mask].to(torch.float16).cpu().numpy())
 
-    def _audio(self, sounds: Sequence[Sound], rate: int) -> AudioBatch:
-        batch, device = make_batch([_waveform(sound, rate) for sound in sounds]), self.model.device
-        waveforms, lengths = batch.waveforms[rate].to(device), batch.lengths[rate].to(device)
-        return AudioBatch({rate: waveforms}, {rate: lengths})
+    def _encode(self, encoder: AudioEncoder, sounds: Sequence[Sound]) -> EncodedAudio:
+        rate, device = encoder.sample_rate, self.model.device
+        batch = make_batch([self._waveform(sound, rate) for sound in sounds])
+        found: EncodedAudio = encoder(
+            batch.waveforms[rate].to(device), batch.lengths[rate].to(device)
+        )
+        return found
 
-
-def _sounds(examples: Sequence[Example], versions: Sequence[int]) -> list[Sound]:
-    known = versions or [0] * len(examples)
-    return [Sound(*pair) for pair in zip(examples, known, strict=True)]
-
-
-def _waveform(sound: Sound, rate: int) -> dict[int, Tensor]:
-    example, version = sound
-    assert example.audio is not None
-    recording = load_audio(example.audio, start=example.start, end=example.end)
-    samples = recording.at(rate)
-    if version:
-        samples = augment(samples, rate, f"{example.clip}|{version}")
-    return {rate: torch.from_numpy(samples)}
-
-
-def _batches(sounds: Sequence[Sound]) -> list[list[Sound]]:
-    """Neighbours in length, at most `_FILL_SECONDS` of audio together."""
-    batches: list[list[Sound]] = []
-    for sound in sounds:
-        length = seconds(sound.example) or 5.0
-        if batches and length * (len(batches[-1]) + 1) <= _FILL_SECONDS:
-            batches[-1].append(sound)
-        else:
-            batches.append([sound])
-    return batches
+    def _waveform(self, sound: Sound, rate: int) -> dict[int, Tensor]:
+        example, version = sound
+        assert example.audio is not None
+        recording = load_audio(example.audio, start=example.start, end=example.end)
+        if recording.seconds > self.model.config.window_seconds + ROUNDING:
+            raise AudioError(
+                f"{example.audio.name} lasts {recording.seconds:.1f} s, training hears at most "
+                f"{self.model.config.window_seconds:g} s: give its lines `start` and `end`"
+            )
+        samples = recording.at(rate)
+        if version:
+            samples = augment(samples, rate, f"{example.clip}|{version}")
+        return {rate: torch.from_numpy(samples)}
 
 
 def _write(path: Path, frames: np.ndarray) -> None:
+    """Write frames and the sha256 of what was written, which `np.load` does not look at."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        np.save(file, frames, allow_pickle=False)
+    content = io.BytesIO()
+    np.save(content, frames, allow_pickle=False)
+    data = content.getvalue()
+    partial.write_bytes(data + hashlib.sha256(data).digest())
     partial.replace(path)
+
+
+def _read(path: Path) -> np.ndarray | None:
+    """The frames of a file; None if there is none, or it is not as it was written."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    data, kept = content[:-_SUM_BYTES], content[-_SUM_BYTES:]
+    if hashlib.sha256(data).digest() != kept:
+        return None
+    frames: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False)
+    return frames

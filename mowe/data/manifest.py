@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import soundfile
+
 from mowe.errors import ManifestError
 
 AUDIO_TAG = "<audio>"
 ROLES = ("user", "assistant")
 LISTS = ("options", "accept")  # lists of texts, where a line has them
+ROUNDING = 0.1  # s; a clip that is cut to a length may be longer by what resampling adds
 _KNOWN = ("audio", "start", "end", "task", "messages")
 
 
@@ -43,12 +46,16 @@ class Example:
         return self.messages[-1][1]
 
 
-def read_manifest(path: Path, *, split: str | None = None) -> list[Example]:
+def read_manifest(
+    path: Path, *, split: str | None = None, max_seconds: float | None = None
+) -> list[Example]:
     """Read and check every line.
 
     Args:
         path: A JSONL file; audio paths in it are relative to its folder.
         split: Keep only lines whose `split` is this.
+        max_seconds: Refuse longer clips: a label of the whole does not say what a part of it holds,
+            and nothing is cut silently. By default any length is taken.
 
     Raises:
         ManifestError: If the file cannot be read, or a line is wrong; names the line and the field.
@@ -62,7 +69,7 @@ def read_manifest(path: Path, *, split: str | None = None) -> list[Example]:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{path.name} cannot be read: {error}") from error
-    lines = list(_examples(path, text))
+    lines = list(_examples(path, text, max_seconds))
     kept = [one for one in lines if split is None or one.metadata.get("split", split) == split]
     if not kept:
         raise ManifestError(
@@ -71,7 +78,7 @@ def read_manifest(path: Path, *, split: str | None = None) -> list[Example]:
     return kept
 
 
-def _examples(path: Path, text: str) -> Iterator[Example]:
+def _examples(path: Path, text: str, max_seconds: float | None) -> Iterator[Example]:
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
@@ -82,13 +89,17 @@ def _examples(path: Path, text: str) -> Iterator[Example]:
             raise ManifestError(f"{where} is not JSON: {error}") from error
         if not isinstance(fields, dict):
             raise ManifestError(f"{where} must be an object, found {type(fields).__name__}")
-        yield _example(fields, path.parent, where)
+        example = _example(fields, path.parent, where)
+        if max_seconds is not None and example.audio is not None:
+            _check_length(example, max_seconds, where)
+        yield example
 
 
 def _example(fields: dict[str, Any], root: Path, where: str) -> Example:
     silent = "audio" in fields and fields["audio"] is None
     start = _seconds(fields, "start", where)
     end = _seconds(fields, "end", where)
+    _seconds(fields, "duration", where)
     if end is not None and end <= (start or 0.0):
         raise ManifestError(f"{where}: end {end} must be after start {start or 0.0}")
     messages = _messages(fields.get("messages"), where)
@@ -115,6 +126,27 @@ def _located(fields: dict[str, Any], root: Path, where: str) -> Path:
     if not located.is_file():
         raise ManifestError(f"{where}: audio {audio!r} does not exist")
     return located
+
+
+def _check_length(example: Example, most: float, where: str) -> None:
+    assert example.audio is not None
+    length = float(example.metadata.get("duration") or 0.0)
+    if example.end is not None:
+        length = example.end - example.start
+    elif not length:
+        length = _file_seconds(example.audio) - example.start
+    if length > most + ROUNDING:
+        raise ManifestError(
+            f"{where}: {example.audio.name} lasts {length:.1f} s, training hears at most {most:g} s"
+            ": give `start` and `end`, with messages about that part"
+        )
+
+
+def _file_seconds(path: Path) -> float:
+    try:
+        return float(soundfile.info(path).duration)
+    except soundfile.LibsndfileError:  # another reader's format; looked at when it is decoded
+        return 0.0
 
 
 def _check_labels(fields: dict[str, Any], where: str) -> None:

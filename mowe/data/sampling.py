@@ -1,15 +1,69 @@
-"""Which examples a step sees: a function of the seed and the step alone, so resuming is exact."""
+"""Which examples an optimizer step holds: a function of the seed and the step alone.
+
+All micro-batches of all processes are drawn together, so that tasks are mixed in every step and a
+step holds the same examples however it is split; only then are they dealt out by length.
+"""
 
 import random
+import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import NamedTuple
 
 from mowe.data.manifest import AUDIO_TAG, Example
 from mowe.errors import ConfigError
 
 _TOKENS_PER_SECOND, _SIGNS_PER_TOKEN, _TURN_TOKENS = 4.0, 4.0, 6.0  # rough, only to sort by
 ClipKey = tuple[str, float, float | None]  # as `Example.clip`
+
+
+class Sound(NamedTuple):
+    """An example with one version of its clip."""
+
+    example: Example
+    version: int = 0  # 0 is the clip itself, the others are augmented
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampler:
+    """Draws steps: tasks by weight, examples evenly within a task."""
+
+    groups: Mapping[str, Sequence[Example]]  # by task
+    weights: Mapping[str, float] = field(default_factory=dict)  # by task; 1 by default
+    size: int  # examples of a step, of all micro-batches and processes
+    seed: int = 0
+    siblings: Mapping[ClipKey, Sequence[Example]] = field(default_factory=dict)  # by clip
+    follow_ups: int = 0  # most further questions about the same clip in one conversation
+    versions: int = 1  # of every clip
+    fixed_version_sources: Collection[str] = ()  # their clips exist in one version each
+
+    def step(self, number: int) -> list[Sound]:
+        """Everything that step `number` hears and asks."""
+        draw = random.Random(f"{self.seed}:{number}")
+        shares = [self.weights.get(task, 1.0) for task in self.groups]
+        tasks = draw.choices(list(self.groups), shares, k=self.size)
+        return [self._sound(draw.choice(self.groups[task]), draw) for task in tasks]
+
+    def _sound(self, example: Example, draw: random.Random) -> Sound:
+        version = draw.randrange(self.versions)
+        if example.metadata.get("source") in self.fixed_version_sources:
+            version = zlib.crc32(str(example.clip).encode()) % self.versions
+        return Sound(with_follow_ups(example, self.siblings, self.follow_ups, draw), version)
+
+
+def micro_batches(sounds: Sequence[Sound], count: int) -> list[list[Sound]]:
+    """A step's examples dealt to `count` micro-batches by length, so that little is padding.
+
+    Text without a recording is dealt out evenly: it is short, and would else fill whole batches.
+    """
+    ordered = sorted(sounds, key=lambda sound: _length(sound.example))
+    silent = [one for one in ordered if one.example.audio is None]
+    heard = iter([one for one in ordered if one.example.audio is not None])
+    dealt = [silent[number::count] for number in range(count)]
+    size = -(-len(sounds) // count)
+    return [[*islice(heard, size - len(few)), *few] for few in dealt]
 
 
 def seconds(example: Example) -> float:
@@ -57,7 +111,7 @@ def with_follow_ups(
     return replace(example, messages=tuple(turns))
 
 
-def repeated(examples: Sequence[Example], times: Mapping[str, float]) -> list[Example]:
+def upsampled(examples: Sequence[Example], times: Mapping[str, float]) -> list[Example]:
     """Every example as often as its source says, once where it says nothing.
 
     Of a source that is asked for 2.3 times, three tenths of the examples come a third time: always
@@ -68,7 +122,9 @@ def repeated(examples: Sequence[Example], times: Mapping[str, float]) -> list[Ex
     """
     sources = [str(one.metadata.get("source") or "") for one in examples]
     if unknown := sorted(times.keys() - set(sources)):
-        raise ConfigError(f"repeats names {unknown}; the examples are of {sorted(set(sources))}")
+        raise ConfigError(
+            f"data.upsampling names {unknown}; the examples are of {sorted(set(sources))}"
+        )
     return [
         one
         for one, source in zip(examples, sources, strict=True)
@@ -103,59 +159,11 @@ def check_task_weights(
     """
     unknown = sorted(weights.keys() - groups.keys())
     if unknown:
-        raise ConfigError(f"task_weights names {unknown}; the manifest has {sorted(groups)}")
+        raise ConfigError(f"data.task_weights names {unknown}; the manifest has {sorted(groups)}")
     if any(weight < 0 for weight in weights.values()):
-        raise ConfigError(f"task weights must be 0 or more, found {dict(weights)}")
+        raise ConfigError(f"data.task_weights must be 0 or more, found {dict(weights)}")
     if not any(weights.get(task, 1.0) > 0 for task in groups):
-        raise ConfigError("every task has weight 0; nothing is left to train on")
-
-
-def mixed_batch(
-    groups: Mapping[str, Sequence[Example]],
-    weights: Mapping[str, float],
-    size: int,
-    seed: int,
-    index: int,
-    bucket: int = 1,
-    follow: Callable[[Example, random.Random], Example] = lambda example, _: example,
-) -> list[Example]:
-    """The batch of micro-step `index`: tasks drawn by weight, examples evenly within a task.
-
-    `bucket` batches are drawn together and cut by length, so that little of a batch is padding;
-    `follow` may add to an example what belongs to it.
-    """
-    draw = random.Random(f"{seed}:{index // bucket}")
-    tasks = list(groups)
-    shares = [weights.get(task, 1.0) for task in tasks]
-    chosen = draw.choices(tasks, shares, k=size * bucket)
-    drawn = [follow(draw.choice(groups[task]), draw) for task in chosen]
-    return _by_length(drawn, size, index, draw, _length)
-
-
-def _by_length(
-    drawn: list[Example],
-    size: int,
-    index: int,
-    draw: random.Random,
-    length: Callable[[Example], float],
-) -> list[Example]:
-    """Batch `index` of the batches that `drawn` makes when it is sorted by length.
-
-    Text without a recording is dealt out evenly: it is short, and would else fill whole batches, in
-    which nothing is heard and no router learns.
-    """
-    batches = max(len(drawn) // size, 1)
-    if batches == 1:
-        return drawn
-    ordered = sorted(drawn, key=length)
-    silent = [one for one in ordered if one.audio is None]
-    heard = [one for one in ordered if one.audio is not None]
-    places = list(range(batches))
-    draw.shuffle(places)
-    place = places[index % batches]
-    dealt = [silent[number::batches] for number in range(batches)]
-    start = sum(size - len(one) for one in dealt[:place])
-    return heard[start : start + size - len(dealt[place])] + dealt[place]
+        raise ConfigError("data.task_weights gives every task 0; nothing is left to train on")
 
 
 def _length(example: Example) -> float:

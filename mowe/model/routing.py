@@ -233,21 +233,36 @@ def routing_entropy(weights: Tensor) -> Tensor:
     return -(weights * weights.clamp_min(1e-12).log()).sum(dim=-1).mean()
 
 
-def routing_diversity(weights: Tensor) -> Tensor:
-    """Entropy of the batch's mean weights, in nats (Eq. 9); high means the pool is shared.
+class StepRouting(NamedTuple):
+    """What a whole optimizer step chose: over all its micro-batches, on all processes."""
+
+    average: Tensor  # (encoders,) mean probabilities of the data-dependent router, no gradient
+    examples: int  # N, how many examples it is the mean of
+
+
+def routing_diversity(weights: Tensor, step: StepRouting | None = None) -> Tensor:
+    """Entropy of the mean weights, in nats (Eq. 9); high means the pool is shared.
+
+    With p the mean over all N examples of an optimizer step, held constant, the share of n of them
+    is `sum_i weights_i * (-log p - 1) / N + n / N`: the shares of all micro-batches add up to the
+    entropy of p, and their gradients to its gradient. The mean of the micro-batches' own entropies
+    would be another quantity.
 
     Args:
         weights: Probabilities of the data-dependent router, `(batch, encoders)`.
+        step: What the batch is a part of; by default it is the whole.
 
     Returns:
-        Scalar, between 0 and log(encoders).
+        Scalar: between 0 and log(encoders) for the whole.
 
     Raises:
         ValueError: If `weights` is not 2-D.
     """
     if weights.ndim != 2:
         raise ValueError(f"weights must be (batch, encoders), got {tuple(weights.shape)}")
-    return routing_entropy(weights.mean(dim=0, keepdim=True))
+    step = step or StepRouting(weights.detach().mean(dim=0), len(weights))
+    slope = -step.average.clamp_min(1e-12).log() - 1.0  # of the entropy, at p
+    return ((weights * slope).sum() + weights.detach().sum()) / step.examples
 
 
 class RoutingLoss(NamedTuple):
@@ -259,8 +274,13 @@ class RoutingLoss(NamedTuple):
     diversity: Tensor
 
 
-def routing_loss(routing: Routing) -> RoutingLoss:
+def routing_loss(routing: Routing, step: StepRouting | None = None) -> RoutingLoss:
     """L_MoWE: both entropies minus the diversity; a missing router adds nothing.
+
+    Args:
+        routing: Of a batch.
+        step: What the batch is a part of; its share then, so that shares add up. By default it is
+            the whole.
 
     Raises:
         ValueError: If there is no router at all.
@@ -268,8 +288,12 @@ def routing_loss(routing: Routing) -> RoutingLoss:
     present = routing.dependent if routing.dependent is not None else routing.independent
     if present is None:
         raise ValueError("a mixture without routers has no routing loss")
+    share = len(present) / step.examples if step else 1.0
     zero = present.new_zeros(())
-    independent = zero if routing.independent is None else routing_entropy(routing.independent)
-    dependent = zero if routing.dependent is None else routing_entropy(routing.dependent)
-    diversity = zero if routing.dependent is None else routing_diversity(routing.dependent)
+    independent, dependent, diversity = zero, zero, zero
+    if routing.independent is not None:
+        independent = share * routing_entropy(routing.independent)
+    if routing.dependent is not None:
+        dependent = share * routing_entropy(routing.dependent)
+        diversity = routing_diversity(routing.dependent, step)
     return RoutingLoss(independent + dependent - diversity, independent, dependent, diversity)

@@ -26,12 +26,54 @@ NUMBERS = {
 }
 
 
-def order_loss(heard: SoundEvents, targets: Sequence[Sequence[int] | None]) -> Tensor:
-    """Mean CTC loss per sound, in nats.
+class Label(NamedTuple):
+    """What is known of a recording, as positions in the namer's lists; None where it is not."""
+
+    events: list[int] | None  # sounds in the order they are heard
+    labels: dict[str, int]  # set -> 0 for none, else 1 + position
+
+
+class NamingCounts(NamedTuple):
+    """What a naming loss is a mean over."""
+
+    labels: float
+    events: float  # sounds in their order, and `_SILENT_SOUNDS` for each recording without any
+
+
+def naming_counts(known: Sequence[Label]) -> NamingCounts:
+    """How much is known of some recordings."""
+    events = [one.events for one in known if one.events is not None]
+    return NamingCounts(
+        sum(len(one.labels) for one in known), sum(len(row) or _SILENT_SOUNDS for row in events)
+    )
+
+
+def naming_loss(named: Named, known: Sequence[Label], whole: NamingCounts | None = None) -> Tensor:
+    """Mean cross-entropy of the labels known, plus mean CTC loss per sound, in nats.
+
+    Args:
+        named: What the adapter names in a batch.
+        known: What is known of it.
+        whole: Of the optimizer step that the batch is a part of; by default it is the whole.
+    """
+    whole = whole or naming_counts(known)
+    losses = [
+        F.cross_entropy(logits[row], torch.tensor(one.labels[name], device=logits.device))
+        for name, logits in named.labels.items()
+        for row, one in enumerate(known)
+        if name in one.labels
+    ]
+    total = order_loss(named.events, [one.events for one in known], whole.events)
+    return total + torch.stack(losses).sum() / whole.labels if losses else total
+
+
+def order_loss(heard: SoundEvents, targets: Sequence[Sequence[int] | None], count: float) -> Tensor:
+    """CTC loss in nats, divided by a number of sounds.
 
     Args:
         heard: What the adapter heard in a batch.
         targets: Positions of the sounds in their order; None to leave an example out.
+        count: Of the sounds, as in `NamingCounts`.
     """
     rows = [row for row, target in enumerate(targets) if target is not None]
     if not rows:
@@ -48,29 +90,7 @@ def order_loss(heard: SoundEvents, targets: Sequence[Sequence[int] | None]) -> T
         reduction="sum",
         zero_infinity=True,  # more sounds than tokens teach nothing
     )
-    return total / int(sizes.sum() + _SILENT_SOUNDS * (sizes == 0).sum())
-
-
-class Label(NamedTuple):
-    """What is known of a recording, as positions in the namer's lists; None where it is not."""
-
-    events: list[int] | None  # sounds in the order they are heard
-    labels: dict[str, int]  # set -> 0 for none, else 1 + position
-
-
-def naming_loss(named: Named, known: Sequence[Label]) -> Tensor:
-    """Mean cross-entropy of the labels known, plus mean CTC loss per sound, in nats."""
-    total = named.events.pause.new_zeros(())
-    answers = [
-        (logits[row], one.labels[name])
-        for name, logits in named.labels.items()
-        for row, one in enumerate(known)
-        if name in one.labels
-    ]
-    losses = [F.cross_entropy(row, torch.tensor(at, device=row.device)) for row, at in answers]
-    if losses:
-        total = total + torch.stack(losses).mean()
-    return total + order_loss(named.events, [one.events for one in known])
+    return total / count
 
 
 def label_of(example: Example, namer: Namer) -> Label:

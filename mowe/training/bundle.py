@@ -184,8 +184,8 @@ def make_bundle(
 def _recipe(recipe: Path, scratch: Path) -> Iterator[Packed]:
     """The settings with the bundle's own folders, and what they name."""
     config = read_training_config(recipe)
-    fields = json.loads(recipe.read_text(encoding="utf-8"))
-    fields |= {"manifest": "corpus/manifest.jsonl", "output": "run", "features": "features"}
+    fields = json.loads(recipe.read_text(encoding="utf-8")) | {"output": "run"}
+    fields["data"] |= {"manifest": "corpus/manifest.jsonl", "features": "features"}
     if config.preset.endswith(".json"):
         mixture = scratch / "mixture.json"
         mixture.write_text(json.dumps(to_dict(read_mixture(config.preset))), encoding="utf-8")

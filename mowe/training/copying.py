@@ -28,7 +28,7 @@ from mowe.errors import ConfigError, MoweError
 from mowe.hints import spelled
 from mowe.model import make_batch
 from mowe.model.language_model import AUDIO_MARK, Message, Prompt
-from mowe.training.steps import TRANSCRIBE, conversation, copied
+from mowe.training.prompts import TRANSCRIBE, conversation, copied
 
 LEARNING_RATE = 2e-4
 WARM_UP = 10  # steps

@@ -6,8 +6,8 @@ import torch
 
 from mowe.hints.naming import NamingAdapter
 from mowe.training.align import label_of
+from mowe.training.prompts import prompt_of, with_tokens
 from mowe.training.run import Run
-from mowe.training.steps import prompts
 
 
 def dev_naming(run: Run) -> dict[str, float]:
@@ -20,13 +20,13 @@ def dev_naming(run: Run) -> dict[str, float]:
     assert isinstance(adapter, NamingAdapter)
     run.model.eval()
     found = {}
-    for task in run.config.name_tasks:
-        batch = [one for one in run.dev if one.task == task]
-        known = [label_of(one, adapter.namer) for one in batch]
+    for task in run.config.pretraining.tasks:
+        batch = [one for one in run.dev if one.example.task == task]
+        known = [label_of(one.example, adapter.namer) for one in batch]
         if not batch:
             continue
         with torch.no_grad(), run.accelerator.autocast():
-            named = run.model.adapt(run.store.features(batch, None)).notes
+            named = run.model.adapt(run.store.features(batch)).notes
         assert named is not None
         wanted: list[Any] = [one.labels.get(task) for one in known]
         if task in adapter.namer.sets:
@@ -46,12 +46,15 @@ def dev_losses(run: Run) -> dict[str, float]:
     """Next-token loss of each task on the dev examples, in nats, under the learned routing."""
     run.model.eval()
     found: dict[str, float] = {}
-    for task in sorted({example.task for example in run.dev if example.audio is not None}):
-        batch = [example for example in run.dev if example.task == task][: run.config.batch]
+    for task in sorted({sound.example.task for sound in run.dev}):
+        batch = [one for one in run.dev if one.example.task == task][: run.config.tuning.batch]
         with run.accelerator.autocast():
-            heard = run.model.adapt(run.store.features(batch, None))
-            loss = run.model(
-                heard, prompts(run.model, batch, heard, run.store.texts(batch))
-            ).next_token
+            heard = run.model.adapt(run.store.features(batch))
+            counts = heard.mask.sum(dim=1).tolist()
+            asked = [
+                with_tokens(prompt_of(run.model, sound.example, said), count)
+                for sound, said, count in zip(batch, run.store.texts(batch), counts, strict=True)
+            ]
+            loss = run.model.language_model.loss(asked, heard.audio_tokens())
         found[f"dev_{task}"] = loss.item()
     return found

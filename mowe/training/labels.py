@@ -24,8 +24,9 @@ from tqdm import tqdm
 
 from mowe.checkpoint import MoWE, load_trained, read_config, read_trained, write_checkpoint
 from mowe.config import AdapterConfig, MoWEConfig
-from mowe.data.features import FeatureStore, Sound
+from mowe.data.features import FeatureStore
 from mowe.data.manifest import Example, read_manifest
+from mowe.data.sampling import Sound
 from mowe.errors import ConfigError, MoweError
 from mowe.hints.naming import (
     LANGUAGE,
@@ -156,7 +157,7 @@ def around_sounds(
     store.fill([Sound(one) for one, _ in clips], weak=False)
     for start in tqdm(range(0, len(clips), _TOGETHER), desc="sounds", mininterval=5):
         batch = clips[start : start + _TOGETHER]
-        features = store.features([one for one, _ in batch], None)
+        features = store.features([Sound(one) for one, _ in batch])
         fused, mask = model.fuse(features), features.base.mask
         _, said = adapter(fused, mask).notes.events.best()
         for row, (_, heard) in enumerate(batch):
@@ -187,10 +188,11 @@ def of_clips(
 
 def statistics(store: FeatureStore, examples: Sequence[Example]) -> np.ndarray:
     """`frame_statistics` of the clips' base frames, `(clips, 2 * base_dim)`."""
-    store.fill([Sound(one) for one in examples], weak=False)
+    sounds = [Sound(one) for one in examples]
+    store.fill(sounds, weak=False)
     rows = []
-    for start in range(0, len(examples), _TOGETHER):
-        base = store.base(examples[start : start + _TOGETHER])
+    for start in range(0, len(sounds), _TOGETHER):
+        base = store.base(sounds[start : start + _TOGETHER])
         rows.append(frame_statistics(base.frames, base.mask).cpu().numpy())
     return np.concatenate(rows)
 

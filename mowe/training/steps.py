@@ -1,120 +1,181 @@
-"""What one step computes, in one forward pass that can be wrapped for many processes."""
+"""What a micro-batch adds to the loss of its optimizer step, in one forward pass for any wrapper.
+
+Every mean of the loss is over the whole step: all micro-batches of all processes. A first pass,
+without gradient, counts and routes (`prepare`); the second then gives each micro-batch's share, and
+shares add up to the same loss and gradients however a step is split.
+"""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from mowe.checkpoint import MoWE
 from mowe.data.augment import spec_augment
-from mowe.data.manifest import AUDIO_TAG, Example
-from mowe.hints.naming import Named, NamingAdapter
-from mowe.model import Distort, Features, Heard, Losses, MoWEModel
-from mowe.model.language_model import AUDIO_MARK, Message, Prompt
-from mowe.model.routing import RoutingLoss, routing_loss
-from mowe.training.align import Label, label_of, naming_loss
+from mowe.data.features import FeatureStore
+from mowe.data.sampling import Sound
+from mowe.encoders import EncodedAudio
+from mowe.hints.naming import NamingAdapter
+from mowe.model import Distort, Heard
+from mowe.model.control import RoutingControl
+from mowe.model.language_model import Prompt
+from mowe.model.routing import RoutingLoss, StepRouting, routing_loss
+from mowe.training.align import Label, NamingCounts, label_of, naming_counts, naming_loss
+from mowe.training.prompts import label_tokens, prompt_of, with_tokens
 
-TRANSCRIBE = "transcribe"  # the task whose answers are what is said
+
+class MicroBatch(NamedTuple):
+    """What the first pass finds out about a micro-batch."""
+
+    sounds: list[Sound]  # the examples with a recording
+    prompts: list[Prompt]  # of these, then of text alone; none without a language model
+    known: list[Label]  # what the manifest says about the recordings; none where nothing is named
+    base: EncodedAudio | None  # None where the second pass has to encode with gradient
+    sums: Tensor  # what `Whole` is made of, float64
 
 
-class AlignLoss(NamedTuple):
-    """An alignment step's loss and its parts, scalars in nats."""
+class Whole(NamedTuple):
+    """A whole optimizer step: what its losses are means over."""
 
-    total: Tensor
-    naming: Tensor
-    routing: RoutingLoss | None
+    routing: StepRouting
+    label_tokens: float
+    naming: NamingCounts
+
+    @classmethod
+    def of(cls, sums: Tensor) -> "Whole":
+        """From the sums of all micro-batches."""
+        examples, tokens, labels, events = sums[:4].tolist()
+        average = (sums[4:] / max(examples, 1)).float()
+        return cls(StepRouting(average, int(examples)), tokens, NamingCounts(labels, events))
 
 
 class StepLoss(NamedTuple):
-    """A mixture step's loss and its parts, scalars in nats."""
+    """A micro-batch's share of the loss and its parts, scalars in nats; shares add up."""
 
     total: Tensor
-    parts: Losses
+    next_token: Tensor | None  # without a language model
     naming: Tensor
-    heard: Heard
-    tokens: int  # of the prompts, audio tokens among them
+    routing: RoutingLoss | None  # without routers
+    tokens: int  # that the language model reads, audio tokens among them
+
+    def parts(self) -> dict[str, Tensor]:
+        """The loss and its parts by the name they are logged under, without gradient."""
+        found = {"loss": self.total, "next_token": self.next_token, "naming": self.naming}
+        if self.routing is not None:
+            named = self.routing._asdict()
+            found |= {"routing": named.pop("total"), **named}
+        return {name: one.detach().float() for name, one in found.items() if one is not None}
 
 
-class AlignStep(nn.Module):
-    """Name sounds and labels, without the language model."""
+class Step(nn.Module):
+    """Next-token loss and routing loss, the paper's, and beside them what the adapter names."""
 
-    def __init__(self, model: MoWEModel, mask_share: float) -> None:
-        """Wrap a mixture with a naming adapter.
-
-        Args:
-            model: The mixture.
-            mask_share: Of SpecAugment; 0 masks nothing.
-        """
-        super().__init__()
-        self.model, self.mask_share = model, mask_share
-
-    def forward(self, features: Features, examples: Sequence[Example], seed: int) -> AlignLoss:
-        """Losses of one step.
-
-        Args:
-            features: Of the recordings to name.
-            examples: Those recordings.
-            seed: Of the masks that SpecAugment draws.
-        """
-        heard = self.model.adapt(features, masking(self.mask_share, seed))
-        naming = naming_loss(*_named(self.model, heard, examples))
-        if self.model.router is None:
-            return AlignLoss(naming, naming, None)
-        routing = routing_loss(features.routing)
-        total = naming + self.model.config.routing.loss_weight * routing.total
-        return AlignLoss(total, naming, routing)
-
-
-class MixtureStep(nn.Module):
-    """The paper's step: next-token and routing loss, a share of the naming loss beside them."""
-
-    def __init__(self, model: MoWEModel, naming_weight: float, mask_share: float) -> None:
+    def __init__(
+        self,
+        model: MoWE,
+        store: FeatureStore,
+        *,
+        reads: bool,
+        naming_weight: float,
+        mask_share: float = 0.0,
+    ) -> None:
         """Wrap a mixture.
 
         Args:
             model: The mixture.
-            naming_weight: The share of the naming loss that is kept.
+            store: Where its features come from.
+            reads: The language model takes part; without it only names are learned.
+            naming_weight: Factor of the naming loss; 0 leaves it out.
             mask_share: Of SpecAugment; 0 masks nothing.
         """
         super().__init__()
-        self.model, self.naming_weight, self.mask_share = model, naming_weight, mask_share
+        self.model, self.store, self.mask_share = model, store, mask_share
+        names = isinstance(model.adapter, NamingAdapter)
+        self.reads, self.naming_weight = reads, naming_weight if names else 0.0
 
-    def forward(
-        self,
-        features: Features,
-        examples: Sequence[Example],
-        silent: Sequence[Example] = (),
-        seed: int = 0,
-        texts: Sequence[str] = (),
-    ) -> StepLoss:
-        """Fuse, adapt, and score the assistant's words.
+    @torch.no_grad()
+    def prepare(self, sounds: Sequence[Sound], *, alone: bool) -> MicroBatch:
+        """The first pass: everything but the losses.
 
         Args:
-            features: Of the examples with a recording.
-            examples: Those examples.
-            silent: Examples without a recording.
-            seed: Of the masks that SpecAugment draws.
-            texts: What is said in each recording; none by default.
+            sounds: The micro-batch, text-only examples among them.
+            alone: This process has no other micro-batch in this step, so that base features may
+                keep their graph; of several they would fill the memory, and are encoded again.
         """
-        heard = self.model.adapt(features, masking(self.mask_share, seed))
-        asked = prompts(self.model, examples, heard, texts)
-        unheard = prompts(self.model, silent, None)
-        parts = self.model(heard, asked, unheard)
-        naming = parts.total.new_zeros(())
-        if self.naming_weight and heard.notes is not None:
-            naming = naming_loss(*_named(self.model, heard, examples))
-        tokens = sum(len(prompt.ids) for prompt in (*asked, *unheard))
-        return StepLoss(parts.total + self.naming_weight * naming, parts, naming, heard, tokens)
+        heard = [one for one in sounds if one.example.audio is not None]
+        prompts = self._prompts(heard, [one for one in sounds if one.example.audio is None])
+        known = self._known(heard)
+        counts = [len(heard), sum(map(label_tokens, prompts)), *naming_counts(known)]
+        base, routed = None, torch.zeros(self.model.config.pool_size, dtype=torch.float64)
+        if heard:
+            with torch.set_grad_enabled(alone):
+                base = self.store.base(heard)
+            routing = self.model.route(base)
+            if routing.dependent is not None:
+                routed = routing.dependent.double().sum(dim=0)
+        sums = torch.cat([torch.tensor(counts, dtype=torch.float64).to(routed.device), routed])
+        kept = base if alone or not self.model.base_encoder.trained else None
+        return MicroBatch(heard, prompts, known, kept, sums)
+
+    def forward(
+        self, batch: MicroBatch, whole: Whole, control: RoutingControl | None, seed: int
+    ) -> StepLoss:
+        """The second pass: fuse, adapt, and score the assistant's words and the names.
+
+        Args:
+            batch: From `prepare`.
+            whole: The optimizer step that it is a part of.
+            control: Routing overrides.
+            seed: Of the masks that SpecAugment draws.
+        """
+        heard, zero = None, torch.zeros((), device=self.model.device)
+        routing = RoutingLoss(zero, zero, zero, zero) if self.model.router is not None else None
+        next_token, named = (zero if self.reads else None), zero
+        if batch.sounds:
+            features = self.store.features(batch.sounds, control, batch.base)
+            heard = self.model.adapt(features, masking(self.mask_share, seed))
+            if self.model.router is not None:
+                routing = routing_loss(features.routing, whole.routing)
+            if self.naming_weight:
+                named = naming_loss(heard.notes, batch.known, whole.naming)
+        total = self.naming_weight * named
+        if routing is not None:
+            total = total + self.model.config.routing.loss_weight * routing.total
+        prompts = _placed(batch.prompts, heard)
+        if prompts:
+            next_token = self._next_token(prompts, heard) / whole.label_tokens
+            total = total + next_token
+        tokens = sum(len(prompt.ids) for prompt in prompts)
+        return StepLoss(total, next_token, named, routing, tokens)
+
+    def _next_token(self, prompts: Sequence[Prompt], heard: Heard | None) -> Tensor:
+        """Sum of the next-token losses."""
+        audio = heard.audio_tokens() if heard is not None else []
+        nothing = torch.zeros(0, self.model.language_model.dim, device=self.model.device)
+        audio += [nothing] * (len(prompts) - len(audio))
+        mean = self.model.language_model.loss(prompts, audio)
+        return mean * sum(map(label_tokens, prompts))
+
+    def _prompts(self, heard: Sequence[Sound], silent: Sequence[Sound]) -> list[Prompt]:
+        if not self.reads:
+            return []
+        texts = zip(heard, self.store.texts(heard), strict=True)
+        asked = [prompt_of(self.model, sound.example, said) for sound, said in texts]
+        return asked + [prompt_of(self.model, sound.example) for sound in silent]
+
+    def _known(self, heard: Sequence[Sound]) -> list[Label]:
+        adapter = self.model.adapter
+        if not self.naming_weight or not isinstance(adapter, NamingAdapter):
+            return []
+        return [label_of(one.example, adapter.namer) for one in heard]
 
 
-def _named(
-    model: MoWEModel, heard: Heard, examples: Sequence[Example]
-) -> tuple[Named, list[Label]]:
-    """What was named, and what the manifest says about it."""
-    assert isinstance(model.adapter, NamingAdapter)
-    assert heard.notes is not None
-    return heard.notes, [label_of(one, model.adapter.namer) for one in examples]
+def _placed(prompts: Sequence[Prompt], heard: Heard | None) -> list[Prompt]:
+    """The prompts with as many places as their recordings have audio tokens."""
+    counts = heard.mask.sum(dim=1).tolist() if heard is not None else []
+    placed = [with_tokens(one, count) for one, count in zip(prompts, counts, strict=False)]
+    return [*placed, *prompts[len(placed) :]]
 
 
 def masking(share: float, seed: int) -> Distort:
@@ -123,53 +184,3 @@ def masking(share: float, seed: int) -> Distort:
         return lambda frames, _: frames
     draw = torch.Generator().manual_seed(seed)
     return lambda frames, mask: spec_augment(frames, mask, draw, time_share=share)
-
-
-def prompts(
-    model: MoWEModel,
-    examples: Sequence[Example],
-    heard: Heard | None,
-    texts: Sequence[str] = (),
-) -> list[Prompt]:
-    """Each example's conversation as ids and labels, with places for its audio tokens.
-
-    Args:
-        model: Its tokenizer renders the conversation.
-        examples: The examples.
-        heard: Their audio tokens; None if they have no recording.
-        texts: What is said in each recording, as the language model is told; none by default.
-    """
-    counts: list[list[int]] = [[] for _ in examples]
-    if heard is not None:
-        counts = [[count] for count in heard.mask.sum(dim=1).tolist()]
-    said = [[text] for text in texts] or [[] for _ in examples]
-    return [
-        model.language_model.prompt(
-            conversation(copied(example, *text)), count, reply=False, texts=text
-        )
-        for example, count, text in zip(examples, counts, said, strict=True)
-    ]
-
-
-def copied(example: Example, said: str = "") -> Example:
-    """An example that asks for the transcript, answered by the one that is told.
-
-    A transcript is the decoder's; a language model that learns to mend it learns to make things up.
-    """
-    if example.task != TRANSCRIBE or not said:
-        return example
-    answer = str(example.metadata.get("text") or example.answer)
-    turns = [
-        (role, said if role == "assistant" and content == answer else content)
-        for role, content in example.messages
-    ]
-    return replace(example, messages=tuple(turns))
-
-
-def conversation(example: Example) -> list[Message]:
-    """An example's turns as the language model takes them, the recording marked."""
-    (role, first), *later = example.messages
-    if example.audio is not None and AUDIO_TAG not in first:
-        first = f"{AUDIO_TAG} {first}"
-    opened = first.replace(f"{AUDIO_TAG} ", AUDIO_MARK).replace(AUDIO_TAG, AUDIO_MARK)
-    return [Message(role, opened), *(Message(*turn) for turn in later)]

@@ -1,0 +1,90 @@
+"""The two stages of a run: what each draws, what it trains at which rates, how it is looked at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from mowe.data.sampling import Sampler, Sound, micro_batches
+from mowe.model.control import RoutingControl
+from mowe.training.dev import dev_losses, dev_naming
+from mowe.training.optimizer import build_optimizer, trained_parameters
+from mowe.training.run import Run, pretraining_sampler, tuning_sampler
+from mowe.training.state import PRETRAINING, TUNING
+from mowe.training.steps import Step
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of a run with one loss."""
+
+    name: str
+    steps: int
+    accumulate: int  # micro-batches of a step, for each process
+    dense_steps: int  # first steps, in which every weak encoder runs
+    sampler: Sampler
+    step: Step
+    optimizer: torch.optim.Optimizer
+    look: Callable[[Run], dict[str, float]]  # at the development split
+
+    def control(self, number: int) -> RoutingControl | None:
+        """Routing overrides of a step."""
+        return RoutingControl(dense=True) if number < self.dense_steps else None
+
+    def micro_batches(self, run: Run, number: int) -> list[tuple[int, list[Sound]]]:
+        """This process's micro-batches of a step, each with its number among all of the stage."""
+        processes = run.accelerator.num_processes
+        count = self.accumulate * processes
+        dealt = micro_batches(self.sampler.step(number), count)
+        own = range(run.accelerator.process_index, count, processes)  # neighbours in length
+        return [(number * count + place, dealt[place]) for place in own]
+
+
+def build_stage(run: Run, name: str) -> Stage:
+    """A stage by its name."""
+    return {PRETRAINING: _pretraining, TUNING: _tuning}[name](run)
+
+
+def _pretraining(run: Run) -> Stage:
+    """Without the language model, the adapter learns to name sounds and labels."""
+    config, own = run.config, run.config.pretraining
+    peaks = {"fusion": own.rate, "adapter": own.rate, "router": config.optimizer.router_rate}
+    return Stage(
+        name=PRETRAINING,
+        steps=own.steps,
+        accumulate=own.accumulate,
+        dense_steps=config.dense_steps,
+        sampler=pretraining_sampler(run),
+        step=_step(run, reads=False, naming_weight=1.0),
+        optimizer=_optimizer(run, peaks),
+        look=dev_naming,
+    )
+
+
+def _tuning(run: Run) -> Stage:
+    """The paper's loss: the next token of the assistant's words, plus the routing loss."""
+    config, own = run.config, run.config.tuning
+    rates = config.optimizer
+    peaks = {"fusion": rates.rate, "adapter": rates.rate, "router": rates.router_rate}
+    return Stage(
+        name=TUNING,
+        steps=own.steps,
+        accumulate=own.accumulate,
+        dense_steps=0 if config.pretraining.steps else config.dense_steps,
+        sampler=tuning_sampler(run),
+        step=_step(run, reads=True, naming_weight=own.naming_weight),
+        optimizer=_optimizer(run, peaks | {"lora": rates.lora_rate}),
+        look=dev_losses,
+    )
+
+
+def _step(run: Run, *, reads: bool, naming_weight: float) -> Step:
+    share = run.config.data.mask_share
+    return Step(run.model, run.store, reads=reads, naming_weight=naming_weight, mask_share=share)
+
+
+def _optimizer(run: Run, peaks: dict[str, float]) -> torch.optim.Optimizer:
+    rates = run.config.optimizer
+    rooms = trained_parameters(run.model, run.config.train)
+    peaks = peaks | {"encoders": rates.encoder_rate}
+    return build_optimizer(run.model, rooms, peaks, rates.weight_decay)

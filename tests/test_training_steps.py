@@ -1,0 +1,111 @@
+"""A step is the same however it is split: over micro-batches, and over processes."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from splitting import first_step
+from trainings import NAMING, PRETRAINING, TUNING, settings, write_corpus
+
+from mowe.config import MoWEConfig
+from mowe.presets import TINY_RANDOM
+from mowe.training.config import TrainingConfig, config_to_json
+
+
+def still(mixture: MoWEConfig, base: str = "none") -> MoWEConfig:
+    """Without dropout."""
+    return replace(
+        mixture,
+        language_model=replace(mixture.language_model, lora_dropout=0.0),
+        base_encoder=replace(mixture.base_encoder, train=base),
+    )
+
+
+def config_of(folder: Path, mixture: MoWEConfig, batch: int, accumulate: int) -> TrainingConfig:
+    """The same corpus and features for all splits."""
+    sizes = {"batch": batch, "accumulate": accumulate}
+    names = NAMING.adapter.kind == mixture.adapter.kind
+    trained = ["router", "fusion", "adapter", "lora"]
+    trained += ["encoders"] if mixture.base_encoder.train != "none" else []
+    corpus = folder / "manifest.jsonl"
+    return settings(
+        corpus if corpus.exists() else write_corpus(folder),
+        mixture,
+        output=str(folder / f"{batch}x{accumulate}"),
+        data={"mask_share": 0.0},
+        train=trained,
+        pretraining={**sizes, "steps": 1, "tasks": ["sound"]} if names else {},
+        tuning=sizes,
+        dense_steps=0,
+    )
+
+
+def alone(folder: Path, mixture: MoWEConfig, stage: str, split: tuple[int, int]):
+    path = folder / "config.json"
+    path.write_text(config_to_json(config_of(folder, mixture, *split)))
+    return first_step(path, stage)
+
+
+def assert_same(whole: dict[str, torch.Tensor], parts: dict[str, torch.Tensor]) -> None:
+    """To 1e-6, of values of about 1 and below."""
+    assert whole.keys() == parts.keys()
+    for name, tensor in whole.items():
+        scale = max(1.0, float(tensor.abs().max()))
+        assert float((tensor - parts[name]).abs().max()) < 1e-6 * scale, name
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # as two processes have: other sums round differently
+    yield
+    torch.set_num_threads(before)
+
+
+MIXTURES = {"paper": (TINY_RANDOM, TUNING), "ours": (NAMING, PRETRAINING), "both": (NAMING, TUNING)}
+
+
+@pytest.mark.parametrize("kind", MIXTURES)
+def test_accumulated_micro_batches_give_the_loss_and_gradients_of_one_batch(tmp_path, kind):
+    mixture, stage = MIXTURES[kind]
+    whole = alone(tmp_path, still(mixture), stage, (32, 1))
+    assert whole["router.independent_logits"].abs().max() > 1e-6 or kind == "ours"
+    assert whole["router.dependent.1.weight"].abs().max() > 1e-5
+    assert whole["diversity"] > 0
+    assert_same(whole, alone(tmp_path, still(mixture), stage, (8, 4)))
+
+
+def test_an_encoder_that_is_trained_in_the_step_gets_the_same_gradient_too(tmp_path):
+    mixture = still(TINY_RANDOM, "full")
+    whole = alone(tmp_path, mixture, TUNING, (8, 1))
+    assert whole["base_encoder.stack.layers.0.fc1.weight"].abs().max() > 1e-6
+    assert_same(whole, alone(tmp_path, mixture, TUNING, (2, 4)))
+
+
+@pytest.mark.parametrize("kind", ["paper", "both"])
+def test_two_processes_give_the_loss_and_gradients_of_one(tmp_path, kind):
+    mixture, stage = MIXTURES[kind]
+    whole = alone(tmp_path, still(mixture), stage, (32, 1))
+    path, out = tmp_path / "two.json", tmp_path / "two.pt"
+    path.write_text(config_to_json(config_of(tmp_path, still(mixture), 16, 1)))
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    script = str(Path(__file__).with_name("splitting.py"))
+    done = subprocess.run(
+        [sys.executable, *launch, script, str(path), stage, str(out)],
+        env=os.environ
+        | {
+            "ACCELERATE_USE_CPU": "true",
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert_same(whole, torch.load(out))
