@@ -66,6 +66,7 @@ class MoWE(
                 f"{self.base_encoder.dim}"
             )
         self.hints = hints
+        self.trained = False  # whether its weights are those of a checkpoint
 
     @classmethod
     def from_config(
@@ -139,6 +140,7 @@ class MoWE(
         check_components(folder, mixture)
         model = cls.from_config(mixture, device=device, dtype=dtype)
         load_trained(model, read_trained(folder))
+        model.trained = True
         return model
 
 

@@ -10,12 +10,12 @@ from tokenizers import Tokenizer, models
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
+from mowe.__main__ import main
 from mowe.assistant import Assistant
 from mowe.audio import load_audio
 from mowe.data.manifest import read_manifest
 from mowe.errors import ConfigError, ManifestError, WeightsError
 from mowe.evaluation import baselines, origin, pinned, run
-from mowe.evaluation.__main__ import main
 from mowe.evaluation.asking import choose, conversation
 from mowe.evaluation.baselines import find_baselines, whisper
 from mowe.evaluation.baselines.cepstra import cepstra_rows, cepstral_features, cosines
@@ -80,7 +80,7 @@ def tiny(tiny_model, monkeypatch):
             return super().stream(conversation, **settings)
 
     assistant = Counting(tiny_model)
-    monkeypatch.setattr(run, "load_assistant", lambda _: assistant)
+    monkeypatch.setattr(run, "load", lambda _, **__: assistant)
 
     def unreachable(_):
         raise WeightsError("offline")
@@ -96,7 +96,7 @@ def settings(manifest, **fields):
 
 def arguments(manifest, *more):
     out = str(manifest.parent / "out/tiny.json")
-    return ["--manifest", str(manifest), "--suite", "tiny", "--out", out, *more]
+    return ["eval", "--manifest", str(manifest), "--suite", "tiny", "--out", out, *more]
 
 
 # --- runs ---------------------------------------------------------------------------------------
@@ -227,20 +227,24 @@ def test_every_group_of_a_suite_asks_a_task_that_is_measured():
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "code", "said"),
     [
-        (["--task", "dance"], "no task 'dance' is measured; there are transcribe"),
-        (["--suite", "huge"], "no suite 'huge'; there are mini, tiny"),
-        (["--baselines", "oracle"], "no baseline 'oracle'; there are none, all, majority"),
-        (["--limit", "0"], "limit must be at least 1"),
-        (["--suite", "mini"], "is of preset tiny-random, the suite mini is for mini and base-only"),
-        (["--split", "test"], "holds no held-out example"),
-        (["--task", "emotion"], "holds no held-out example"),
-        (["--manifest", "nowhere.jsonl"], "there is no manifest nowhere.jsonl"),
+        (["--task", "dance"], 2, "no task 'dance' is measured; there are transcribe"),
+        (["--suite", "huge"], 2, "no suite 'huge'; there are mini, tiny"),
+        (["--baselines", "oracle"], 2, "no baseline 'oracle'; there are none, all, majority"),
+        (["--limit", "0"], 2, "limit must be at least 1"),
+        (
+            ["--suite", "mini"],
+            4,
+            "is of preset tiny-random, the suite mini is for mini and base-only",
+        ),
+        (["--split", "test"], 2, "holds no held-out example"),
+        (["--task", "emotion"], 2, "holds no held-out example"),
+        (["--manifest", "nowhere.jsonl"], 2, "there is no manifest nowhere.jsonl"),
     ],
 )
-def test_one_clear_sentence_where_a_run_cannot_be_done(tiny, manifest, capsys, more, said):
-    assert main(arguments(manifest, *more)) == 1
+def test_one_clear_sentence_where_a_run_cannot_be_done(tiny, manifest, capsys, more, code, said):
+    assert main(arguments(manifest, *more)) == code
     error = capsys.readouterr().err
     assert said in error
     assert "Traceback" not in error

@@ -64,7 +64,7 @@ def read_manifest(
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ManifestError(
-            f"there is no manifest {path}; `python -m corpus build --out "
+            f"there is no manifest {path}; `python -m mowe corpus --out "
             f"{path.parent}` (make corpus) builds one"
         ) from error
     except (OSError, UnicodeDecodeError) as error:

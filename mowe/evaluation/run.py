@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mowe.assistant import Assistant, load_assistant
+from mowe.assistant import Assistant, load
 from mowe.data.manifest import read_manifest
 from mowe.errors import CheckpointError, ConfigError
 from mowe.evaluation import origin
@@ -35,6 +35,7 @@ class EvaluationSettings:
     seed: int = 0
     baselines: str = "none"
     no_weak: bool = False  # run no weak encoder
+    untrained: bool = False  # the checkpoint is a preset, with random weights
 
     def __post_init__(self) -> None:
         find_suite(self.suite)
@@ -97,7 +98,7 @@ def load_for(suite: Suite, settings: EvaluationSettings) -> Assistant:
         CheckpointError: If it is not, or the checkpoint cannot be loaded.
         WeightsError: If a component cannot be fetched or verified.
     """
-    assistant = load_assistant(settings.checkpoint)
+    assistant = load(settings.checkpoint, untrained=settings.untrained)
     if assistant.preset not in suite.presets:
         raise CheckpointError(
             f"{settings.checkpoint} is of preset {assistant.preset}, the suite {settings.suite} is "
@@ -111,6 +112,7 @@ def _about(settings: EvaluationSettings, assistant: Assistant) -> dict[str, Any]
         "checkpoint": Path(settings.checkpoint).name,
         "checkpoint_sha256": origin.fingerprint(assistant),
         "preset": assistant.preset,
+        "notice": assistant.notice,
         "suite": settings.suite,
         "tasks": list(settings.tasks),
         "split": settings.split,
