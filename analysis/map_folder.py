@@ -52,7 +52,7 @@ def read_map(folder: Path) -> MapFolder:
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise RecordsError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from error
     if about.get("records") != file_sha256(folder / RECORDS) or len(table) != len(records):
-        raise RecordsError(f"{path.name} was made for other records; run `python -m analysis map`")
+        raise RecordsError(f"{path.name} was made for other records; run `python -m mowe map`")
     projections = {}
     for of, dims in VIEWS:
         rows = table[_name(of, dims)].to_pylist()

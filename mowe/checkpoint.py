@@ -71,6 +71,7 @@ class MoWE(
                 f"{self.base_encoder.dim}"
             )
         self.hints = hints
+        self.trained = False  # whether its weights are those of a checkpoint
 
     @classmethod
     def from_config(
@@ -157,6 +158,7 @@ class MoWE(
         check_components(folder, mixture)
         model = cls.from_config(mixture, device=device, dtype=dtype)
         load_trained(model, state)
+        model.trained = True
         return model
 
 

@@ -20,9 +20,9 @@ from mowe.ui.health.handlers import HealthEvents
 
 @pytest.fixture(scope="module")
 def tiny():
-    from mowe.assistant import load_assistant
+    from mowe.assistant import load
 
-    return load_assistant("tiny-random", device="cpu")
+    return load("tiny-random", device="cpu", untrained=True)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ import pytest
 import soundfile
 
 from corpus import SOURCES, CorpusError, Settings, build_corpus, clips, lines
-from corpus.__main__ import main
 from corpus.clips import Clip, Materials, Source
 from corpus.download import Package, fetch, unpack
 from corpus.effects import capped, effects_in, label_of
@@ -34,6 +33,7 @@ from corpus.sources import (
 )
 from corpus.text import from_capitals, spoken_sentence
 from corpus.wording import TASKS
+from mowe.__main__ import main
 from mowe.data.manifest import read_manifest
 from mowe.files import file_sha256
 
@@ -452,7 +452,7 @@ def test_a_label_is_capped_and_drawn_evenly_from_its_speakers(monkeypatch):
 
 
 def test_the_command_line_says_why_nothing_was_built(tmp_path, capsys):
-    assert main(["build", "--out", str(tmp_path), "--source", "esc10"]) == 1
+    assert main(["corpus", "--out", str(tmp_path), "--source", "esc10"]) == 1
     assert "name it with --esc10 FOLDER" in capsys.readouterr().err
 
 

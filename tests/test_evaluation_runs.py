@@ -8,6 +8,7 @@ import soundfile
 import torch
 from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
+from mowe.__main__ import main
 from mowe.assistant import Assistant
 from mowe.audio import load_audio
 from mowe.config import EncoderConfig
@@ -15,7 +16,6 @@ from mowe.data.manifest import read_manifest
 from mowe.encoders import build_encoder
 from mowe.errors import ConfigError, ManifestError, WeightsError
 from mowe.evaluation import baselines, origin, pinned, run
-from mowe.evaluation.__main__ import main
 from mowe.evaluation.asking import Question, choose, conversation, describe
 from mowe.evaluation.baselines import find_baselines, whisper
 from mowe.evaluation.baselines.cepstra import cepstra_rows, cepstral_features, cosines
@@ -23,10 +23,11 @@ from mowe.evaluation.baselines.majority import majority_rows
 from mowe.evaluation.baselines.noise import like_noise
 from mowe.evaluation.baselines.whisper import WhisperReader
 from mowe.evaluation.ledger import Ledger
+from mowe.evaluation.suites import find_suite
 from mowe.evaluation.summary import judged
 from mowe.evaluation.table import BEGIN, END, between_marks, markdown
 from mowe.evaluation.table import main as table_main
-from mowe.evaluation.tasks import EACH, MANIFEST, SUITES, TASKS, Group, Suite, Task, find_suite
+from mowe.evaluation.tasks import EACH, MANIFEST, SUITES, TASKS, Group, Suite, Task
 from mowe.hints.decoder import WhisperDecoder
 from mowe.hints.vocabulary import byte_vocabulary
 
@@ -86,7 +87,7 @@ def tiny(tiny_model, monkeypatch):
             return super().stream(conversation, **settings)
 
     assistant = Counting(tiny_model)
-    monkeypatch.setattr(run, "load_assistant", lambda _: assistant)
+    monkeypatch.setattr(run, "load", lambda _, **__: assistant)
 
     def unreachable(_):
         raise WeightsError("offline")
@@ -102,7 +103,7 @@ def settings(manifest, **fields):
 
 def arguments(manifest, *more):
     out = str(manifest.parent / "out/tiny.json")
-    return ["--manifest", str(manifest), "--out", out, *more]
+    return ["eval", "--manifest", str(manifest), "--out", out, *more]
 
 
 # --- runs ---------------------------------------------------------------------------------------
@@ -278,27 +279,29 @@ def test_an_answer_without_a_label_is_right_where_its_words_are(manifest):
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "code", "said"),
     [
         (
             ["--task", "dance"],
+            2,
             "no task 'dance' is measured; there are transcribe, sound, presence, caption",
         ),
-        (["--suite", "huge"], "no suite 'huge'; there are manifest, mini"),
-        (["--measure", "dance=WER"], "no task 'dance' to measure; the manifest has caption, pres"),
+        (["--suite", "huge"], 2, "no suite 'huge'; there are manifest, mini"),
+        (["--measure", "dance=WER"], 2, "no task 'dance' to measure; the manifest has caption, pr"),
         (
             ["--measure", "sound=BLEU"],
+            2,
             "no measure 'BLEU' of sound; there are WER, accuracy, METEOR",
         ),
-        (["--baselines", "oracle"], "no baseline 'oracle'; there are none, all, majority"),
-        (["--limit", "0"], "limit must be at least 1"),
-        (["--split", "test"], "holds no held-out recording for any task"),
-        (["--suite", "mini", "--task", "emotion"], "holds no held-out recording for emotion"),
-        (["--manifest", "nowhere.jsonl"], "there is no manifest nowhere.jsonl"),
+        (["--baselines", "oracle"], 2, "no baseline 'oracle'; there are none, all, majority"),
+        (["--limit", "0"], 2, "limit must be at least 1"),
+        (["--split", "test"], 2, "holds no held-out recording for any task"),
+        (["--suite", "mini", "--task", "emotion"], 2, "holds no held-out recording for emotion"),
+        (["--manifest", "nowhere.jsonl"], 2, "there is no manifest nowhere.jsonl"),
     ],
 )
-def test_one_clear_sentence_where_a_run_cannot_be_done(tiny, manifest, capsys, more, said):
-    assert main(arguments(manifest, *more)) == 1
+def test_one_clear_sentence_where_a_run_cannot_be_done(tiny, manifest, capsys, more, code, said):
+    assert main(arguments(manifest, *more)) == code
     error = capsys.readouterr().err
     assert said in error
     assert "Traceback" not in error

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from snippets import run_example
 
-from mowe.analysis.__main__ import main
+from mowe.__main__ import main
 from mowe.analysis.health import figures as charts
 from mowe.analysis.health.checks import (
     LOAD_CLIP,
@@ -352,14 +353,14 @@ def test_the_command_prints_a_line_per_check_and_fails_with_one(tmp_path, capsys
 
 
 def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch, capsys):
-    from mowe.assistant import load_assistant
+    from mowe.assistant import load
     from mowe.audio import load_audio
     from mowe.data.records import LabelledClip, RecordsFile
 
     monkeypatch.chdir(tmp_path)
     noise = np.random.default_rng(0).normal(0, 0.1, 32_000)
     soundfile.write("clip.wav", noise, 16_000)
-    tiny = load_assistant("tiny-random", device="cpu")
+    tiny = load("tiny-random", device="cpu", untrained=True)
     file = RecordsFile(Path("records.parquet"), tiny.preset, tiny.encoder_names)
     answer = tiny.route(load_audio("clip.wav"))
     for number in range(3):
@@ -369,10 +370,8 @@ def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch, capsys):
     for step in range(12):
         log.write("mixture", step, loss=1.0)
     log.close()
-    page = (ROOT / "docs/ANALYSIS.md").read_text(encoding="utf-8").split("## Health\n")[1]
-    snippet = re.search(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)[1]
     capsys.readouterr()
-    exec(compile(snippet.replace('"mini"', '"tiny-random"'), "ANALYSIS.md", "exec"), {})
+    run_example("Health")
     printed = capsys.readouterr().out
     assert "fails Spread of the choices 1.00 of" in printed
     assert "passes Loss spikes 0 spikes" in printed

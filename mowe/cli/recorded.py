@@ -8,7 +8,7 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from mowe.audio import Recording, load_audio
-from mowe.cli.desk import Desk
+from mowe.cli.desk import MANIFEST, Desk
 from mowe.cli.interrupt import Interrupt, kept_interrupt
 from mowe.cli.text import tell
 from mowe.data.manifest import read_manifest
@@ -21,14 +21,14 @@ _Group = tuple[LabelledClip, ...]  # sources with one sound
 _Decoded = tuple[_Group, str, Recording]  # with the sha256 of its file
 
 
-def find_sources(desk: Desk, paths: Sequence[Path]) -> list[LabelledClip]:
+def find_sources(desk: Desk) -> list[LabelledClip]:
     """Every recording that was named: files, those in folders, and the lines of manifests.
 
     Raises:
         ManifestError: If a manifest is wrong.
     """
-    manifests = [path for path in paths if path.suffix.lower() == ".jsonl"]
-    files = desk.find_files(path for path in paths if path not in manifests)
+    manifests = [path for path in desk.files if path.suffix.lower() == MANIFEST]
+    files = desk.find_files(path for path in desk.files if path not in manifests)
     lines = [one for path in manifests for one in read_manifest(path) if one.audio is not None]
     return [*map(LabelledClip, files), *map(LabelledClip.of_example, lines)]
 

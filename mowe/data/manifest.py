@@ -62,7 +62,7 @@ def read_manifest(
     """
     if not path.exists():
         raise ManifestError(
-            f"there is no manifest {path}; `python -m corpus build --out "
+            f"there is no manifest {path}; `python -m mowe corpus --out "
             f"{path.parent}` (make corpus) builds one"
         )
     lines = []

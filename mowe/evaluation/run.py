@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mowe.assistant import Assistant, load_assistant
+from mowe.assistant import Assistant, load
 from mowe.data.manifest import read_manifest
 from mowe.errors import ConfigError
 from mowe.evaluation import origin
@@ -16,9 +16,10 @@ from mowe.evaluation.captions import find_synonyms
 from mowe.evaluation.choices import summarize_routing
 from mowe.evaluation.ledger import Ledger
 from mowe.evaluation.pinned import transcript_normaliser
+from mowe.evaluation.suites import check_tasks, find_suite
 from mowe.evaluation.summary import judged, summarize
 from mowe.evaluation.table import caption, markdown
-from mowe.evaluation.tasks import MANIFEST, check_tasks, find_suite
+from mowe.evaluation.tasks import MANIFEST
 from mowe.files import file_sha256, replace_file
 from mowe.model.control import RoutingControl
 
@@ -41,6 +42,7 @@ class EvaluationSettings:
     seed: int = 0
     baselines: str = "none"
     no_weak: bool = False  # run no weak encoder
+    untrained: bool = False  # the checkpoint is a preset, with random weights
 
     def __post_init__(self) -> None:
         find_suite(self.suite)
@@ -69,7 +71,7 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
         limit=settings.limit,
         seed=settings.seed,
     )
-    assistant = load_assistant(settings.checkpoint)
+    assistant = load(settings.checkpoint, untrained=settings.untrained)
     control = RoutingControl(no_weak=True) if settings.no_weak else None
     about = _about(settings, assistant)
     ledger = Ledger(
@@ -106,6 +108,7 @@ def _about(settings: EvaluationSettings, assistant: Assistant) -> dict[str, Any]
         "checkpoint": Path(settings.checkpoint).name,
         "checkpoint_sha256": origin.fingerprint(assistant),
         "preset": assistant.preset,
+        "notice": assistant.notice,
         "suite": settings.suite,
         "measures": dict(settings.measures),
         "tasks": list(settings.tasks),

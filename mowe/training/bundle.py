@@ -72,7 +72,7 @@ export PYTHONPATH=$work/project PYTHONUNBUFFERED=1
 cd "$work"
 if [ "${1-}" = package ]; then
   [ -d run/final ] || { echo "the training has not finished: run train.sh first" >&2; exit 1; }
-  exec "$python" -m mowe.training.ship run/final --out "${2:-$here/checkpoint}"
+  exec "$python" -m mowe export run/final --out "${2:-$here/checkpoint}"
 elif [ -n "${ACCELERATE_CONFIG-}" ]; then
   launch=(-m accelerate.commands.launch --config_file "$ACCELERATE_CONFIG")
 elif [ "${PROCESSES:-1}" -gt 1 ]; then
@@ -81,7 +81,7 @@ elif [ "${PROCESSES:-1}" -gt 1 ]; then
 else
   launch=()
 fi
-exec "$python" "${launch[@]}" -m mowe.training --config run.json
+exec "$python" "${launch[@]}" -m mowe train --config run.json
 """
 
 PACKAGE = """\

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from mowe.errors import ConfigError
 from mowe.files import read_json
-from mowe.training.settings import Settings, choice, number, numbers, texts, whole
+from mowe.training.settings import SettingsSection, choice, number, numbers, texts, whole
 
 ROOMS = ("router", "fusion", "adapter", "lora", "encoders")  # what can be trained
 # settings that stood beside one another before there were sections
@@ -17,7 +17,7 @@ _FLAT = {"manifest", "features", "steps", "batch", "accumulate", "align_steps", 
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig(Settings):
+class DataConfig(SettingsSection):
     """Which clips there are, how often each is drawn, and in which versions."""
 
     SECTION: ClassVar[str] = "data"
@@ -32,7 +32,7 @@ class DataConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizerConfig(Settings):
+class OptimizerConfig(SettingsSection):
     """AdamW: peak rates of what is trained, linear warm-up, then a cosine."""
 
     SECTION: ClassVar[str] = "optimizer"
@@ -46,7 +46,7 @@ class OptimizerConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainingConfig(Settings):
+class PretrainingConfig(SettingsSection):
     """The alignment without a language model, before the paper's loss; ours (decision 0013)."""
 
     SECTION: ClassVar[str] = "pretraining"
@@ -58,7 +58,7 @@ class PretrainingConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TuningConfig(Settings):
+class TuningConfig(SettingsSection):
     """The paper's loss: the next token of the answers, and the routing."""
 
     SECTION: ClassVar[str] = "tuning"
@@ -71,7 +71,7 @@ class TuningConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportConfig(Settings):
+class ReportConfig(SettingsSection):
     """When a run says how it does, and when it is saved."""
 
     SECTION: ClassVar[str] = "report"
@@ -82,7 +82,7 @@ class ReportConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig(Settings):
+class TrainingConfig(SettingsSection):
     """One run."""
 
     output: Path  # one folder per run: config, metrics, checkpoints

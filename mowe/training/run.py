@@ -15,8 +15,8 @@ from mowe.config import MoWEConfig, from_dict
 from mowe.data.features import FeatureStore
 from mowe.data.manifest import Example, read_manifest
 from mowe.data.sampling import (
-    Sampler,
     Sound,
+    StepSampler,
     by_clip,
     by_task,
     check_task_weights,
@@ -173,7 +173,7 @@ def _dev(config: TrainingConfig, examples: list[Example]) -> list[Sound]:
     return [Sound(example) for group in drawn.values() for example in group]
 
 
-def pretraining_sampler(run: Run) -> Sampler:
+def pretraining_sampler(run: Run) -> StepSampler:
     """Draws the recordings that are named."""
     named = {
         task: [one for one in run.groups[task] if one.audio is not None]
@@ -183,7 +183,7 @@ def pretraining_sampler(run: Run) -> Sampler:
     return _sampler(run, named, stage.batch * stage.accumulate, run.config.seed + 1)
 
 
-def tuning_sampler(run: Run) -> Sampler:
+def tuning_sampler(run: Run) -> StepSampler:
     """Draws the conversations that are learned."""
     config, stage = run.config, run.config.tuning
     groups = limited(run.groups, stage.examples_per_task, config.seed)
@@ -197,9 +197,9 @@ def tuning_sampler(run: Run) -> Sampler:
     return replace(sampler, siblings=by_clip(drawn), follow_ups=stage.follow_ups)
 
 
-def _sampler(run: Run, groups: dict[str, list[Example]], size: int, seed: int) -> Sampler:
+def _sampler(run: Run, groups: dict[str, list[Example]], size: int, seed: int) -> StepSampler:
     data = run.config.data
-    return Sampler(
+    return StepSampler(
         groups=groups,
         weights=data.task_weights,
         size=size * run.accelerator.num_processes,
