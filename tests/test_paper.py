@@ -27,7 +27,7 @@ from mowe.encoders.base import AudioEncoder
 from mowe.model import AudioBatch, Features, Heard, MoWEModel
 from mowe.model.control import RoutingControl
 from mowe.model.language_model import AUDIO_MARK, LanguageModel, Message
-from mowe.model.routing import Router, pool_frames, routing_loss
+from mowe.model.routing import Router, StepRouting, pool_frames, routing_loss
 from mowe.presets import TINY_RANDOM
 
 SAYS = {"base": ((3.0, 1.0), (1.0, 3.0)), "a": ((5.0, 1.0),) * 2, "b": ((1.0, 5.0),) * 2}
@@ -272,6 +272,26 @@ def test_the_routing_losses_are_as_worked_out(build):
 def test_diversity_falls_where_all_recordings_are_routed_alike(build):
     loss = routing_loss(encode(build(), recordings(signs=(1, 1))).routing)
     assert loss.diversity.item() == pytest.approx(loss.dependent_entropy.item(), abs=1e-5)
+
+
+def test_the_losses_of_micro_batches_add_up_to_those_of_the_whole_step(build):
+    model = build()
+    whole = encode(model, recordings()).routing
+    step = StepRouting(whole.dependent.detach().mean(dim=0), 2)
+    parts = [
+        routing_loss(encode(model, recordings(frames=(4,), signs=(sign,))).routing, step)
+        for sign in (1, -1)
+    ]
+    # each recording alone has a diversity of 0.56, the two of them ln 2
+    assert sum(part.diversity for part in parts).item() == pytest.approx(math.log(2), abs=1e-4)
+    together = routing_loss(whole)
+    for name in together._fields:
+        added = sum(getattr(part, name) for part in parts)
+        assert added.item() == pytest.approx(getattr(together, name).item(), abs=1e-5)
+    router = list(model.router.parameters())
+    added = torch.autograd.grad(sum(part.total for part in parts), router)
+    for one, other in zip(added, torch.autograd.grad(together.total, router), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
 
 
 def test_the_loss_is_next_token_loss_plus_a_tenth_of_the_routing_loss(build):
