@@ -1,5 +1,7 @@
 """A step is the same however it is split: over micro-batches, and over processes."""
 
+import json
+import math
 import os
 import subprocess
 import sys
@@ -12,8 +14,14 @@ from splitting import first_step
 from trainings import NAMING, PRETRAINING, TUNING, settings, write_corpus
 
 from mowe.config import MoWEConfig
+from mowe.data.sampling import micro_batches
+from mowe.model.routing import Routing, StepRouting, routing_diversity, routing_loss
 from mowe.presets import TINY_RANDOM
 from mowe.training.config import TrainingConfig, config_to_json
+from mowe.training.loop import backward
+from mowe.training.prompts import prompt_of, with_tokens
+from mowe.training.run import build_run
+from mowe.training.stages import build_stage
 
 
 def still(mixture: MoWEConfig, base: str = "none") -> MoWEConfig:
@@ -64,6 +72,55 @@ def one_thread():
     torch.set_num_threads(1)  # as two processes have: other sums round differently
     yield
     torch.set_num_threads(before)
+
+
+def test_shares_of_the_diversity_add_up_to_that_of_the_whole_step_by_hand():
+    # two micro-batches, each of one mind: by themselves they have no diversity, together log 2
+    logits = torch.tensor([[2.0, -2.0], [-2.0, 2.0]], requires_grad=True)
+    probabilities = logits.softmax(dim=-1)
+    step = StepRouting(probabilities.detach().mean(dim=0), 2)
+    shares = [routing_diversity(one[None], step) for one in probabilities]
+    assert sum(shares).item() == pytest.approx(math.log(2))
+    assert max(routing_diversity(one[None]).item() for one in probabilities) < 0.1
+
+    uneven = torch.tensor([[0.9, 0.1], [0.6, 0.4]], requires_grad=True)
+    step = StepRouting(torch.tensor([0.75, 0.25]), 2)
+    found = sum(routing_diversity(one[None], step) for one in uneven)
+    assert found.item() == pytest.approx(0.75 * math.log(4 / 3) + 0.25 * math.log(4))
+    found.backward()  # (-log p - 1) / N of each
+    by_hand = [(math.log(4 / 3) - 1) / 2, (math.log(4) - 1) / 2]
+    assert uneven.grad.tolist() == [pytest.approx(by_hand)] * 2
+    # the entropies are means over the step as well
+    whole = routing_loss(Routing(None, uneven, None, uneven))
+    parts = [routing_loss(Routing(None, one[None], None, one[None]), step) for one in uneven]
+    assert sum(one.total for one in parts).item() == pytest.approx(whole.total.item())
+
+
+def test_a_step_of_one_micro_batch_has_the_loss_of_the_model_itself(tmp_path):
+    run = build_run(config_of(tmp_path, still(TINY_RANDOM), 8, 1))
+    stage = build_stage(run, TUNING)
+    found, _ = backward(run, stage, run.accelerator.prepare(stage.step), 0)
+    sounds = micro_batches(stage.sampler.step(0), 1)[0]
+    heard = run.model.adapt(run.store.features(sounds))
+    counts = heard.mask.sum(dim=1).tolist()
+    prompts = [prompt_of(run.model, sound.example) for sound in sounds]
+    losses = run.model(heard, [with_tokens(*one) for one in zip(prompts, counts, strict=True)])
+    assert found["loss"].item() == pytest.approx(losses.total.item(), rel=1e-6)
+    assert found["diversity"].item() == pytest.approx(losses.routing.diversity.item(), rel=1e-6)
+
+
+def test_a_micro_batch_of_text_alone_is_learned_too(tmp_path):
+    corpus = write_corpus(tmp_path)
+    turns = [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Hello!"}]
+    line = {"audio": None, "task": "chat", "messages": turns, "split": "train"}
+    corpus.write_text(corpus.read_text() + f"{json.dumps(line)}\n" * 3)
+    for weights in ({"sound": 0, "transcribe": 0}, {"sound": 0.1, "transcribe": 0}):
+        sizes = {"batch": 1, "accumulate": 8}
+        run = build_run(settings(corpus, TINY_RANDOM, data={"task_weights": weights}, tuning=sizes))
+        stage = build_stage(run, TUNING)
+        found, tokens = backward(run, stage, run.accelerator.prepare(stage.step), 0)
+        assert tokens > 0
+        assert 0 < found["next_token"].item() < 20
 
 
 MIXTURES = {"paper": (TINY_RANDOM, TUNING), "ours": (NAMING, PRETRAINING), "both": (NAMING, TUNING)}
