@@ -26,7 +26,7 @@ PINS := $(wildcard mowe/weights/catalogue.py)
 BENCH := .venv-bench/.installed-$(call checksum,benchmarks/requirements.txt)
 WEIGHTS := $(VENV)/.weights-$(call checksum,$(PINS))-$(shell echo "$${MOWE_CACHE-}" | cksum | cut -d' ' -f1)
 
-.PHONY: help setup demo test test-slow test-gpu check format train corpus bundle eval bench clean
+.PHONY: help setup demo test test-slow test-gpu check mutants format train corpus bundle eval bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ check: $(DEV)  ## lint, format check, types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	@scripts/types.sh $(RUN)
+
+mutants: $(DEV)  ## break the paper's mechanism line by line: which lines does no test notice?
+	$(RUN) scripts/mutants.py
 
 format: $(DEV)  ## apply the formatter and the safe fixes
 	$(RUN) -m ruff check --fix .

@@ -26,6 +26,7 @@ class Ask:
     label: str  # the last answer in one word or number: what is balanced and scored
     accept: tuple[str, ...] = ()  # other last answers that are right, in full
     options: tuple[str, ...] = ()  # every label the question can have, where it is closed
+    counts: str = ""  # "kinds" or "times", where it asks how many
 
 
 @dataclass(frozen=True, kw_only=True)

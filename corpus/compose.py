@@ -61,7 +61,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Arrangement:
+class Scene:
     """Parts in the order they begin, and the questions they answer."""
 
     kind: str
@@ -137,11 +137,9 @@ def _parts(candidates: Iterable[Rendered], folder: Path, jobs: int) -> list[Part
         return [part for part in pool.map(cut, candidates) if part]
 
 
-def _rows(sounds: Parts, speech: Parts, split: str, count: int) -> Iterator[Arrangement]:
+def _rows(sounds: Parts, speech: Parts, split: str, count: int) -> Iterator[Scene]:
     """Clips of every kind, `count` in all."""
-    shares: tuple[
-        tuple[Callable[[Parts, Parts, random.Random, int], Arrangement | None], float], ...
-    ] = (
+    shares: tuple[tuple[Callable[[Parts, Parts, random.Random, int], Scene | None], float], ...] = (
         (_in_a_row, 0.4),
         (_repeated, 0.2),
         (_louder, 0.12),
@@ -157,7 +155,7 @@ def _rows(sounds: Parts, speech: Parts, split: str, count: int) -> Iterator[Arra
                 yield row
 
 
-def _clip(row: Arrangement, folder: Path, split: str) -> Clip:
+def _clip(row: Scene, folder: Path, split: str) -> Clip:
     seconds = min(max(SECONDS[0], max(one.end for one in row.placed) + _EDGE), SECONDS[1])
     recipe = f"{row.kind} {seconds:.3f} {row.placed}"
     name = f"{row.kind}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
@@ -246,16 +244,16 @@ def _choice(
     )
 
 
-def _number(count: int, question: str, thing: str) -> Ask:
+def _number(count: int, question: str, thing: str, counts: str) -> Ask:
     word = NUMBERS[count]
     accept = [f"{count}.", f"{word.capitalize()} {thing}."]
     turns = ((question, capitalized(word)),)
-    return Ask(task="count", turns=turns, label=word, accept=tuple(accept))
+    return Ask(task="count", turns=turns, label=word, accept=tuple(accept), counts=counts)
 
 
 def _different(count: int, rng: random.Random) -> Ask:
     thing = "sound" if count == 1 else "different sounds"
-    return _number(count, rng.choice(wording.DIFFERENT), thing)
+    return _number(count, rng.choice(wording.DIFFERENT), thing, "kinds")
 
 
 def caption(labels: Sequence[str], between: str, place_: int = 0) -> str:
@@ -276,7 +274,7 @@ def _described(labels: Sequence[str], between: str, rng: random.Random) -> Ask:
 # --- kinds of clips -----------------------------------------------------------------------------
 
 
-def _in_a_row(sounds: Parts, _: Parts, rng: random.Random, number: int) -> Arrangement | None:
+def _in_a_row(sounds: Parts, _: Parts, rng: random.Random, number: int) -> Scene | None:
     """Two to four sounds, one after the other; in every fourth clip the first comes again."""
     wanted = 2 + number % 3
     again = wanted > 2 and number % 4 == 0
@@ -287,7 +285,7 @@ def _in_a_row(sounds: Parts, _: Parts, rng: random.Random, number: int) -> Arran
     return _row_with_questions(row, rng, number)
 
 
-def _row_with_questions(parts: Parts, rng: random.Random, number: int) -> Arrangement:
+def _row_with_questions(parts: Parts, rng: random.Random, number: int) -> Scene:
     labels = [part.label for part in parts]
     different = len(set(labels))
     asks = [_described(labels, ", then ", rng)]
@@ -305,7 +303,7 @@ def _row_with_questions(parts: Parts, rng: random.Random, number: int) -> Arrang
         answer = caption_of_nouns(labels)
         asks.append(Ask(task="order", turns=((question, answer),), label=", ".join(labels)))
     placed = place([part.event for part in parts], rng)
-    return Arrangement("row", tuple(parts), placed, tuple(asks))
+    return Scene("row", tuple(parts), placed, tuple(asks))
 
 
 def caption_of_nouns(labels: Sequence[str]) -> str:
@@ -319,7 +317,7 @@ def _after(before: str, after: str, rng: random.Random) -> Ask:
     return Ask(task="order", turns=turns, label=after or "speech", accept=_accept(after))
 
 
-def _repeated(sounds: Parts, _: Parts, rng: random.Random, number: int) -> Arrangement | None:
+def _repeated(sounds: Parts, _: Parts, rng: random.Random, number: int) -> Scene | None:
     """One event, once to five times."""
     times = 1 + number % 5
     fit = [
@@ -334,13 +332,13 @@ def _repeated(sounds: Parts, _: Parts, rng: random.Random, number: int) -> Arran
     part, sound = drawn[0], SOUNDS[drawn[0].label]
     quieter = [replace(one, gain=rng.uniform(-2, 0)) for one in place([part.event] * times, rng)]
     question = rng.choice(wording.TIMES).format(many=sound.many)
-    asks = [_number(times, question, sound.one if times == 1 else sound.many)]
+    asks = [_number(times, question, sound.one if times == 1 else sound.many, "times")]
     if number % 3 == 0:
         asks.append(_different(1, rng))
-    return Arrangement("times", (part,), tuple(quieter), tuple(asks))
+    return Scene("times", (part,), tuple(quieter), tuple(asks))
 
 
-def _louder(sounds: Parts, _: Parts, rng: random.Random, number: int) -> Arrangement | None:
+def _louder(sounds: Parts, _: Parts, rng: random.Random, number: int) -> Scene | None:
     """Two sounds, one clearly louder."""
     parts = _apart(sounds, 2, rng)
     if len(parts) < 2:
@@ -350,10 +348,10 @@ def _louder(sounds: Parts, _: Parts, rng: random.Random, number: int) -> Arrange
     placed[1 - loud] = replace(placed[1 - loud], gain=-round(rng.uniform(*LOUDER_DB), 1))
     right, wrong = parts[loud].label, parts[1 - loud].label
     ask = _choice("compare", wording.LOUDER, right, [wrong], rng, number)
-    return Arrangement("louder", tuple(parts), tuple(placed), (ask,))
+    return Scene("louder", tuple(parts), tuple(placed), (ask,))
 
 
-def _longer(sounds: Parts, _: Parts, rng: random.Random, number: int) -> Arrangement | None:
+def _longer(sounds: Parts, _: Parts, rng: random.Random, number: int) -> Scene | None:
     """Two sounds that could both be long, one of them cut short."""
     fit = [part for part in sounds if part.event.seconds >= LONG_SECONDS]
     parts = _apart(fit, 2, rng)
@@ -366,10 +364,10 @@ def _longer(sounds: Parts, _: Parts, rng: random.Random, number: int) -> Arrange
     events[short] = replace(events[short], seconds=min(kept, events[short].seconds))
     right, wrong = parts[1 - short].label, parts[short].label
     ask = _choice("compare", wording.LONGER, right, [wrong], rng, number)
-    return Arrangement("longer", tuple(parts), place(events, rng), (ask,))
+    return Scene("longer", tuple(parts), place(events, rng), (ask,))
 
 
-def _at_once(sounds: Parts, _: Parts, rng: random.Random, _number: int) -> Arrangement | None:
+def _at_once(sounds: Parts, _: Parts, rng: random.Random, _number: int) -> Scene | None:
     """Two sounds that overlap, one a little quieter."""
     fit = [part for part in sounds if part.event.seconds >= 0.5]
     parts = _apart(fit, 2, rng)
@@ -381,12 +379,10 @@ def _at_once(sounds: Parts, _: Parts, rng: random.Random, _number: int) -> Arran
         parts[1].event, round(rng.uniform(_EDGE, latest), 3), round(rng.uniform(-3.0, 0.0), 1)
     )
     asks = (_described([part.label for part in parts], " while ", rng),)
-    return Arrangement("together", tuple(parts), (first, second), asks)
+    return Scene("together", tuple(parts), (first, second), asks)
 
 
-def _with_speech(
-    sounds: Parts, speech: Parts, rng: random.Random, number: int
-) -> Arrangement | None:
+def _with_speech(sounds: Parts, speech: Parts, rng: random.Random, number: int) -> Scene | None:
     """Somebody speaks, then or before there is a sound."""
     heard = _apart([part for part in sounds if part.label not in wording.VOICES], 1, rng)
     if not speech or not heard:
@@ -401,4 +397,4 @@ def _with_speech(
     if sum(one.end - one.at for one in placed) > sum(part.event.seconds for part in parts) - 0.01:
         question = rng.choice(wording.TRANSCRIBE)
         asks.append(Ask(task="transcribe", turns=((question, said.one.clip.text),), label=""))
-    return Arrangement("speech", parts, placed, tuple(asks))
+    return Scene("speech", parts, placed, tuple(asks))

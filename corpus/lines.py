@@ -149,7 +149,8 @@ def _line(rendered: Rendered, name: str, ask: Ask, span: tuple[float, float] | N
         "options": list(ask.options),
         "accept": list(ask.accept),
     }
-    return line | dict(clip.notes)
+    counted = {"counts": ask.counts} if ask.counts else {}
+    return line | counted | dict(clip.notes)
 
 
 def _messages(ask: Ask, has_audio: bool) -> list[dict[str, str]]:

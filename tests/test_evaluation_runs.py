@@ -91,7 +91,7 @@ def tiny(tiny_model, monkeypatch):
 
 def settings(manifest, **fields):
     made = {"checkpoint": "tiny-random", "suite": "tiny", "manifest": manifest}
-    return run.Settings(**made | {"out": manifest.parent / "out/tiny.json"} | fields)
+    return run.EvaluationSettings(**made | {"out": manifest.parent / "out/tiny.json"} | fields)
 
 
 def arguments(manifest, *more):

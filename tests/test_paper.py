@@ -26,7 +26,7 @@ from mowe.config import AdapterConfig, EncoderConfig, MoWEConfig, RoutingConfig
 from mowe.encoders.base import AudioEncoder
 from mowe.model import AudioBatch, Features, Heard, MoWEModel
 from mowe.model.control import RoutingControl
-from mowe.model.language_model import AUDIO_MARK, Message
+from mowe.model.language_model import AUDIO_MARK, LanguageModel, Message
 from mowe.model.routing import Router, pool_frames, routing_loss
 from mowe.presets import TINY_RANDOM
 
@@ -62,10 +62,21 @@ def toy(**routing: object) -> MoWEConfig:
     )
 
 
+@pytest.fixture(scope="module")
+def language_model() -> LanguageModel:
+    """A random one, built once: no test trains it."""
+    torch.manual_seed(0)
+    model = LanguageModel(TINY_RANDOM.language_model)
+    # spread: with small embeddings it would hardly hear anything
+    torch.nn.init.normal_(model.embedding.weight)
+    return model
+
+
 @pytest.fixture
-def build(monkeypatch):
+def build(monkeypatch, language_model):
     """Builds the toy with the given routing settings, in training mode."""
     monkeypatch.setattr("mowe.model.mixture.build_encoder", lambda config, _: Known(config))
+    monkeypatch.setattr("mowe.model.mixture.LanguageModel", lambda *_: language_model)
 
     def build(**routing: object) -> MoWEModel:
         model = MoWEModel(toy(**routing)).train()
@@ -76,8 +87,6 @@ def build(monkeypatch):
                 half = math.log(3) / 2
                 model.router.dependent[1].weight.copy_(torch.tensor([[half, -half], [0.0, 0.0]]))
                 model.router.dependent[1].bias.zero_()
-            # spread: a random language model of small embeddings hardly hears anything
-            model.language_model.embedding.weight.normal_()
             for projection in model.fusion.projections:
                 projection[1].weight.copy_(torch.eye(2))
                 projection[1].bias.zero_()

@@ -104,8 +104,8 @@ def test_a_recording_without_sounds_is_a_lesson_and_an_unknown_one_is_none():
     assert naming_loss(Named(heard, {}), [Label(None, {})] * 2).item() == 0
 
 
-def about(task: str, question: str = "?", **metadata) -> Example:
-    turns = (("user", question), ("assistant", "!"))
+def about(task: str, **metadata) -> Example:
+    turns = (("user", "?"), ("assistant", "!"))
     return Example(audio=None, messages=turns, task=task, metadata=metadata)
 
 
@@ -115,9 +115,10 @@ def about(task: str, question: str = "?", **metadata) -> Example:
         (about("sound", label="rain"), ["rain"]),
         (about("caption", label="rain, dog bark"), ["rain", "dog bark"]),
         (about("order", label="bell", labels="bell | rain"), ["bell", "rain"]),
-        (about("count", label="three", labels="drum"), ["drum"] * 3),
+        (about("count", label="three", labels="drum", counts="times"), ["drum"] * 3),
         (about("count", label="two", labels="drum | bell"), None),  # two of which?
-        (about("count", "How many different sounds?", label="one", labels="drum"), None),
+        (about("count", label="one", labels="drum", counts="kinds"), None),
+        (about("count", label="one", labels="drum"), None),  # an older manifest does not say
         (about("presence", label="no", labels="drum"), None),  # a drum, who knows how often
         (about("order", label="rain", labels="bell | rain", speaker="ann"), None),
         (about("transcribe", language="English"), ["speech"]),

@@ -123,12 +123,13 @@ class Assistant:
         sampling, stop = sampling or Sampling(), stop or threading.Event()
         watch = Stopwatch()
         memory = memory or self.memory
-        windows = self._listen(conversation, control, memory, stop)
+        recordings = [one for turn in conversation for one in turn.recordings]
+        windows = self.listener.windows(recordings, control, memory, stop)
         watch.lap("encoders")
         seconds = self.window_seconds
         answer = self._answer(question, conversation, windows, "", sampling.seed, seconds)
         yield replace(answer, timings=watch.read())
-        said = self._speech(conversation, memory, stop)
+        said = self.listener.transcripts(recordings, memory, stop)
         watch.lap("transcript")
         prompts, mode = asked_prompts(conversation, windows, said, self.max_audio_tokens)
         told = () if self.model.hints.transcriber is None else tuple(map(as_dict, said))
@@ -256,8 +257,8 @@ class Assistant:
         conversation = [Turn("user", question, tuple(recordings))]
         self._question(conversation)
         memory = memory or self.memory
-        windows = self._listen(conversation, control, memory)
-        said = self._speech(conversation, memory)
+        windows = self.listener.windows(recordings, control, memory)
+        said = self.listener.transcripts(recordings, memory)
         prompts, mode = asked_prompts(conversation, windows, said, self.max_audio_tokens)
         if mode == APART:
             raise QuestionError(
@@ -287,44 +288,6 @@ class Assistant:
                 f"at most {self.max_question_chars} are allowed"
             )
         return question
-
-    def _listen(
-        self,
-        conversation: Sequence[Turn],
-        control: RoutingControl | None,
-        memory: HeardMemory,
-        stop: threading.Event | None = None,
-    ) -> list[Window]:
-        recordings = [one for turn in conversation for one in turn.recordings]
-        windows: list[Window] = []
-        for number, recording in enumerate(recordings):
-            spans = self.listener.spans(recording, self.window_seconds, memory)
-            for start, end in spans:
-                if windows and stop is not None and stop.is_set():
-                    return windows
-                heard = self.listener.window(recording, start, end, control, memory)
-                routing = replace(heard.routing, recording=number)
-                whole = len(spans) == 1
-                windows.append(
-                    Window(number, start, end, whole, heard.tokens, routing, heard.pooled)
-                )
-        return windows
-
-    def _speech(
-        self,
-        conversation: Sequence[Turn],
-        memory: HeardMemory,
-        stop: threading.Event | None = None,
-    ) -> list[Transcript]:
-        """What is said in every recording; nothing where this mixture writes down no speech."""
-        recordings = [one for turn in conversation for one in turn.recordings]
-        if self.model.hints.transcriber is None:
-            return [Transcript() for _ in recordings]
-        found = []
-        for recording in recordings:
-            *_, transcript = self.listener.speech(recording, memory, stop=stop)
-            found.append(transcript)
-        return found
 
     def _decode(self, prompt: Asked, sampling: Sampling, stop: threading.Event) -> Iterator[str]:
         built, audio = self._built(prompt, sampling.max_new_tokens)

@@ -2,7 +2,8 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from mowe.assistant.answer import WindowRouting, describe_routing
 from mowe.assistant.memory import HeardMemory
+from mowe.assistant.prompts import Window
 from mowe.audio import SAMPLE_RATE, Recording
 from mowe.checkpoint import MoWE
 from mowe.errors import QuestionError
@@ -37,14 +39,54 @@ class Listener:
         self.model = model
         self._name = uuid.uuid4().hex  # of this mixture, in the keys of every memory
 
-    def spans(
-        self, recording: Recording, seconds: float, memory: HeardMemory
-    ) -> list[tuple[float, float]]:
-        """Start and end (s) of the windows of at most so many seconds.
+    def windows(
+        self,
+        recordings: Sequence[Recording],
+        control: RoutingControl | None,
+        memory: HeardMemory,
+        stop: threading.Event | None = None,
+    ) -> list[Window]:
+        """Every window of every recording; where `stop` is set, those heard by then, at least one.
+
+        Raises:
+            ValueError: If `control` names an unknown encoder.
+        """
+        windows: list[Window] = []
+        for number, recording in enumerate(recordings):
+            spans = self._spans(recording, memory)
+            for start, end in spans:
+                if windows and stop is not None and stop.is_set():
+                    return windows
+                heard = self.window(recording, start, end, control, memory)
+                routing = replace(heard.routing, recording=number)
+                whole = len(spans) == 1
+                windows.append(
+                    Window(number, start, end, whole, heard.tokens, routing, heard.pooled)
+                )
+        return windows
+
+    def transcripts(
+        self,
+        recordings: Sequence[Recording],
+        memory: HeardMemory,
+        stop: threading.Event | None = None,
+    ) -> list[Transcript]:
+        """What is said in every recording; nothing where this mixture writes down no speech."""
+        if self.model.hints.transcriber is None:
+            return [Transcript() for _ in recordings]
+        found = []
+        for recording in recordings:
+            *_, transcript = self.speech(recording, memory, stop=stop)
+            found.append(transcript)
+        return found
+
+    def _spans(self, recording: Recording, memory: HeardMemory) -> list[tuple[float, float]]:
+        """Start and end (s) of its windows.
 
         A recording that is kept at another rate is a sample longer or shorter; its windows stay
         those that were heard.
         """
+        seconds = self.model.config.window_seconds
         key = ("spans", recording.content_hash, seconds)
         known: list[tuple[float, float]] | None = memory.get(key)
         if known is None:

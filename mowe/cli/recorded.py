@@ -17,8 +17,8 @@ from mowe.errors import AudioError
 
 _TOGETHER = 300.0  # s of sound, decoded before its windows are batched by length: 53 MB
 
-Group = tuple[LabelledClip, ...]  # sources with one sound
-Heard = tuple[Group, str, Recording]  # with the sha256 of its file
+_Group = tuple[LabelledClip, ...]  # sources with one sound
+_Decoded = tuple[_Group, str, Recording]  # with the sha256 of its file
 
 
 def find_sources(desk: Desk, paths: Sequence[Path]) -> list[LabelledClip]:
@@ -58,7 +58,7 @@ def route_to_records(desk: Desk, out: Path, sources: Sequence[LabelledClip]) -> 
 
 def _waiting(
     desk: Desk, file: RecordsFile, sources: Sequence[LabelledClip]
-) -> tuple[list[tuple[Group, str]], int]:
+) -> tuple[list[tuple[_Group, str]], int]:
     """Sources that are not in the file, by sound, with its sha256; and how many are."""
     hashes: dict[Path, str] = {}
     groups, known = [], 0
@@ -81,9 +81,9 @@ def _content_sha256(desk: Desk, path: Path) -> str:
         return ""
 
 
-def _batches(heard: Iterable[Heard]) -> Iterator[list[Heard]]:
+def _batches(heard: Iterable[_Decoded]) -> Iterator[list[_Decoded]]:
     """Neighbours that together reach `_TOGETHER` seconds, and the rest."""
-    batch: list[Heard] = []
+    batch: list[_Decoded] = []
     for one in heard:
         batch.append(one)
         if sum(recording.seconds for *_, recording in batch) >= _TOGETHER:
@@ -94,8 +94,8 @@ def _batches(heard: Iterable[Heard]) -> Iterator[list[Heard]]:
 
 
 def _decoded(
-    desk: Desk, groups: Sequence[tuple[Group, str]], interrupt: Interrupt, bar: "tqdm[NoReturn]"
-) -> Iterator[Heard]:
+    desk: Desk, groups: Sequence[tuple[_Group, str]], interrupt: Interrupt, bar: "tqdm[NoReturn]"
+) -> Iterator[_Decoded]:
     for group, sha256 in groups:
         bar.update()
         first = group[0]
@@ -110,7 +110,7 @@ def _decoded(
         yield group, sha256, recording
 
 
-def _route(desk: Desk, file: RecordsFile, decoded: Sequence[Heard]) -> None:
+def _route(desk: Desk, file: RecordsFile, decoded: Sequence[_Decoded]) -> None:
     recordings = [one for *_, one in decoded]
     fused = desk.options.fused
     answers = desk.assistant.route_all(recordings, control=desk.control, fused=fused)

@@ -15,7 +15,7 @@ from mowe.cli.recorded import find_sources, route_to_records
 from mowe.cli.text import format_table, printable, tell
 from mowe.errors import ConfigError
 
-Row = dict[str, Any]
+RouteRow = dict[str, Any]
 SHOWN = ("file", "start", "end", "chosen", "entropy", "margin")
 
 
@@ -49,7 +49,7 @@ def route(desk: Desk) -> None:
 def _route_files(desk: Desk) -> None:
     options = desk.options
     write = _writer(options.out, embedding=options.embedding) if options.out else None
-    rows: list[Row] = []
+    rows: list[RouteRow] = []
 
     def work(path: Path, recording: Recording, decode_seconds: float) -> None:
         answer = desk.assistant.route(recording, control=desk.control)
@@ -69,7 +69,7 @@ def _route_files(desk: Desk) -> None:
         print(format_table(SHOWN, shown), file=desk.out)
 
 
-def _rows(path: Path, answer: Answer, *, embedding: bool) -> list[Row]:
+def _rows(path: Path, answer: Answer, *, embedding: bool) -> list[RouteRow]:
     last = {"embedding": answer.embedding.tolist()} if embedding else {}
     return [{"file": str(path), **row, **last} for row in answer.rows()]
 
@@ -78,7 +78,7 @@ def _cell(value: object) -> str:
     return f"{value:.2f}" if isinstance(value, float) else printable(str(value))
 
 
-def _writer(path: Path, *, embedding: bool) -> Callable[[Path, Sequence[Row]], None]:
+def _writer(path: Path, *, embedding: bool) -> Callable[[Path, Sequence[RouteRow]], None]:
     """The function that writes what `path` ends in, before any work is done for it."""
     writers = {".csv": _write_csv, ".jsonl": _write_jsonl}
     if _ending(path) not in writers:
@@ -98,7 +98,9 @@ def _ending(path: Path) -> str:
     return path.suffix.lower()
 
 
-def _replace(path: Path, rows: Sequence[Row], write: Callable[[Path, Sequence[Row]], None]) -> None:
+def _replace(
+    path: Path, rows: Sequence[RouteRow], write: Callable[[Path, Sequence[RouteRow]], None]
+) -> None:
     """Write beside `path` and rename, so that a half-written table is never found there."""
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -109,13 +111,13 @@ def _replace(path: Path, rows: Sequence[Row], write: Callable[[Path, Sequence[Ro
         raise ConfigError(f"{path.name} cannot be written: {error.strerror}") from error
 
 
-def _write_csv(path: Path, rows: Sequence[Row]) -> None:
+def _write_csv(path: Path, rows: Sequence[RouteRow]) -> None:
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         table = csv.DictWriter(file, fieldnames=list(rows[0]))
         table.writeheader()
         table.writerows(rows)
 
 
-def _write_jsonl(path: Path, rows: Sequence[Row]) -> None:
+def _write_jsonl(path: Path, rows: Sequence[RouteRow]) -> None:
     lines = (json.dumps(row, allow_nan=False) + "\n" for row in rows)
     path.write_text("".join(lines), encoding="utf-8")

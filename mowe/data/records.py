@@ -48,7 +48,7 @@ _COLUMNS = (
     ("score", pyarrow.float32()),
 )
 
-Row = dict[str, Any]
+RecordRow = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class RecordsFile:
         self.parts = parts_folder(path)
         self.about = {"preset": preset, "encoders": list(encoders)}
         self.done: set[tuple[Any, ...]] = set()
-        self._rows: list[Row] = []
+        self._rows: list[RecordRow] = []
         joined = self._learn(path) if path.exists() else {}
         self._next_part = int(joined.get(b"parts", 0))
         for part in self._part_files():
@@ -206,7 +206,7 @@ def key_of(source: LabelledClip, sha256: str) -> tuple[Any, ...]:
     return (*source.clip, sha256, labels.get("task"), labels.get("question"))
 
 
-def rows_of(source: LabelledClip, sha256: str, answer: Answer) -> list[Row]:
+def rows_of(source: LabelledClip, sha256: str, answer: Answer) -> list[RecordRow]:
     """One row per window; the routers' probabilities in pool order, none where there is none."""
     start = source.start
     return [

@@ -16,7 +16,7 @@ from mowe.data.manifest import AUDIO_TAG, Example
 from mowe.errors import ConfigError
 
 _TOKENS_PER_SECOND, _SIGNS_PER_TOKEN, _TURN_TOKENS = 4.0, 4.0, 6.0  # rough, only to sort by
-Clip = tuple[str, float, float | None]  # as `Example.clip`
+ClipKey = tuple[str, float, float | None]  # as `Example.clip`
 
 
 class Sound(NamedTuple):
@@ -34,7 +34,7 @@ class Sampler:
     weights: Mapping[str, float] = field(default_factory=dict)  # by task; 1 by default
     size: int  # examples of a step, of all micro-batches and processes
     seed: int = 0
-    siblings: Mapping[Clip, Sequence[Example]] = field(default_factory=dict)  # by clip
+    siblings: Mapping[ClipKey, Sequence[Example]] = field(default_factory=dict)  # by clip
     follow_ups: int = 0  # most further questions about the same clip in one conversation
     versions: int = 1  # of every clip
     fixed_version_sources: Collection[str] = ()  # their clips exist in one version each
@@ -81,9 +81,9 @@ def by_task(examples: Sequence[Example]) -> dict[str, list[Example]]:
     return dict(sorted(groups.items()))
 
 
-def by_clip(examples: Iterable[Example]) -> dict[Clip, list[Example]]:
+def by_clip(examples: Iterable[Example]) -> dict[ClipKey, list[Example]]:
     """Examples grouped by their recording; text-only ones are left out."""
-    groups: dict[Clip, list[Example]] = defaultdict(list)
+    groups: dict[ClipKey, list[Example]] = defaultdict(list)
     for example in examples:
         if example.audio is not None:
             groups[example.clip].append(example)
@@ -91,7 +91,7 @@ def by_clip(examples: Iterable[Example]) -> dict[Clip, list[Example]]:
 
 
 def with_follow_ups(
-    example: Example, siblings: Mapping[Clip, Sequence[Example]], most: int, draw: random.Random
+    example: Example, siblings: Mapping[ClipKey, Sequence[Example]], most: int, draw: random.Random
 ) -> Example:
     """The example with up to `most` other questions about its clip as turns before its own.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from mowe.assistant import DEFAULT_CHECKPOINT
 from mowe.errors import MoweError
 from mowe.evaluation.baselines import BASELINES
-from mowe.evaluation.run import Settings, evaluate
+from mowe.evaluation.run import EvaluationSettings, evaluate
 from mowe.evaluation.table import markdown
 from mowe.evaluation.tasks import SUITES, TASKS
 
@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         result = evaluate(
-            Settings(
+            EvaluationSettings(
                 checkpoint=given.checkpoint,
                 suite=given.suite,
                 manifest=given.manifest,

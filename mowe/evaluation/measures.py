@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from mowe.evaluation.captions import label_recall, meteor
+from mowe.evaluation.ledger import Row
 from mowe.evaluation.scores import answer_key, edits, predicted_label
 
-Row = dict[str, Any]
 RESAMPLES = 1000  # of the bootstrap
 FEWEST_SPEAKERS = 5  # below, speakers are too few to be drawn
 ANYONE = "unnamed"  # ends the name of a speaker that stands for several people

@@ -22,7 +22,7 @@ from mowe.model.control import RoutingControl
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class EvaluationSettings:
     """What a run is asked for."""
 
     checkpoint: str
@@ -44,7 +44,7 @@ class Settings:
             raise ConfigError(f"limit must be at least 1, found {self.limit}")
 
 
-def evaluate(settings: Settings) -> dict[str, Any]:
+def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
     """Score a checkpoint, and write the JSON and the table.
 
     Raises:
@@ -90,7 +90,7 @@ def evaluate(settings: Settings) -> dict[str, Any]:
     return result
 
 
-def load_for(suite: Suite, settings: Settings) -> Assistant:
+def load_for(suite: Suite, settings: EvaluationSettings) -> Assistant:
     """The checkpoint, if the suite is made for its preset.
 
     Raises:
@@ -106,7 +106,7 @@ def load_for(suite: Suite, settings: Settings) -> Assistant:
     return assistant
 
 
-def _about(settings: Settings, assistant: Assistant) -> dict[str, Any]:
+def _about(settings: EvaluationSettings, assistant: Assistant) -> dict[str, Any]:
     return {
         "checkpoint": Path(settings.checkpoint).name,
         "checkpoint_sha256": origin.fingerprint(assistant),

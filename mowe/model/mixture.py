@@ -76,6 +76,7 @@ class MoWEModel(nn.Module):
             return tune(build_encoder(one, folders.get(one.source)), one)
 
         warn_of_copies(config)
+        self._first_copies = config.first_copies
         self.base_encoder = encoder(config.base_encoder)
         self.weak_encoders = nn.ModuleList(encoder(one) for one in config.pool)
         base_dim, routing = self.base_encoder.dim, config.routing
@@ -200,7 +201,7 @@ class MoWEModel(nn.Module):
             audio: The recordings.
             rows: The batch rows of each position that listens, `(chosen,)`, ascending.
         """
-        first = self.config.first_copies
+        first = self._first_copies
         asked: dict[int, list[Tensor]] = {}
         for position, some in rows.items():
             asked.setdefault(first[position], []).append(some)

@@ -127,8 +127,7 @@ def events_of(example: Example) -> list[str] | None:
     if parts:
         sounds = parts.split(" | ")
         if example.task == COUNT:
-            kinds = "different" in example.messages[-2][1]  # of sounds, not how often one is heard
-            times = 0 if kinds else NUMBERS.get(label, 0)
+            times = NUMBERS.get(label, 0) if about.get("counts") == "times" else 0
             return sounds * times if len(sounds) == 1 and times else None
         return sounds if len(sounds) > 1 else None
     if example.task in (SOUND, CAPTION) and label:

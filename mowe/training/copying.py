@@ -39,7 +39,7 @@ _EDITS = (0.05, 0.4)  # share of a changed text's words
 
 
 @dataclass(frozen=True)
-class Heard:
+class HeardLine:
     """A line of the manifest with what the mixture and its decoder make of the recording."""
 
     example: Example
@@ -68,7 +68,7 @@ def draw(examples: Sequence[Example], clips: int, seed: int) -> list[Example]:
 
 
 @torch.inference_mode()
-def hear(model: MoWE, example: Example) -> Heard:
+def hear(model: MoWE, example: Example) -> HeardLine:
     """Audio tokens under the learned routing, and the transcript.
 
     Raises:
@@ -79,7 +79,7 @@ def hear(model: MoWE, example: Example) -> Heard:
     audio = {rate: torch.from_numpy(recording.at(rate)) for rate in model.sample_rates}
     tokens = model.listen(make_batch([audio])).audio_tokens()[0]
     *_, said = model.hints.write(model.base_encoder, audio[model.base_encoder.sample_rate])
-    return Heard(example, tokens, spelled(said.text))
+    return HeardLine(example, tokens, spelled(said.text))
 
 
 def changed(text: str, words: Sequence[str], rng: random.Random) -> str:
@@ -104,7 +104,7 @@ def changed(text: str, words: Sequence[str], rng: random.Random) -> str:
 class Lessons:
     """Draws the examples of a step."""
 
-    def __init__(self, model: MoWE, heard: Sequence[Heard], texts: Sequence[str]) -> None:
+    def __init__(self, model: MoWE, heard: Sequence[HeardLine], texts: Sequence[str]) -> None:
         """Teach from recordings that were heard, and from texts that anybody might say."""
         self.language_model = model.language_model
         self.texts = texts
