@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from corpus import SOURCES, CorpusError, Settings, build_corpus
+from corpus import SOURCES, CorpusError, CorpusSettings, build_corpus
 from corpus.card import counts, file_hours, table
 from corpus.clips import SIZES
 from corpus.sources import serves
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in FOLDERS.items():
         build.add_argument(f"--{name}", type=Path, help=text)
     for name, text in COMMANDS.items():
-        build.add_argument(f"--{name}", default=getattr(Settings(), name), help=text)
+        build.add_argument(f"--{name}", default=getattr(CorpusSettings(), name), help=text)
     return parser
 
 
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     torch.set_num_threads(1)  # clips are rendered side by side; threads within one only wait
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    settings = Settings(
+    settings = CorpusSettings(
         size=options.size, **{name: getattr(options, name) for name in (*FOLDERS, *COMMANDS)}
     )
     names = options.source or [name for name in SOURCES if serves(name, options.task)]

@@ -27,14 +27,14 @@ class Sound(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampler:
+class ExampleSampler:
     """Draws steps: tasks by weight, examples evenly within a task."""
 
     groups: Mapping[str, Sequence[Example]]  # by task
     weights: Mapping[str, float] = field(default_factory=dict)  # by task; 1 by default
     size: int  # examples of a step, of all micro-batches and processes
     seed: int = 0
-    siblings: Mapping[Clip, Sequence[Example]] = field(default_factory=dict)  # by clip
+    siblings: Mapping[ClipKey, Sequence[Example]] = field(default_factory=dict)  # by clip
     follow_ups: int = 0  # most further questions about the same clip in one conversation
     versions: int = 1  # of every clip
     fixed_version_sources: Collection[str] = ()  # their clips exist in one version each

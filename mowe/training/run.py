@@ -14,9 +14,9 @@ from accelerate.utils import DistributedDataParallelKwargs, parse_flag_from_env
 from mowe.checkpoint import MoWE, fast_dtype, load_trained, read_config, read_trained
 from mowe.config import MoWEConfig, from_dict
 from mowe.data.features import FeatureStore
-from mowe.data.manifest import Example, read_manifest
+from mowe.data.manifest import TRANSCRIBE, Example, read_manifest
 from mowe.data.sampling import (
-    Sampler,
+    ExampleSampler,
     Sound,
     by_clip,
     by_task,
@@ -30,7 +30,6 @@ from mowe.presets import preset
 from mowe.training.align import known_names
 from mowe.training.config import TrainingConfig, config_to_json, without_missing
 from mowe.training.logs import TrainingLog
-from mowe.training.prompts import TRANSCRIBE
 
 _NEEDED_BYTES = 2_000_000_000  # room for checkpoints and the first features
 
@@ -176,7 +175,7 @@ def _dev(config: TrainingConfig, examples: list[Example]) -> list[Sound]:
     return [Sound(example) for group in drawn.values() for example in group]
 
 
-def pretraining_sampler(run: Run) -> Sampler:
+def pretraining_sampler(run: Run) -> ExampleSampler:
     """Draws the recordings that are named."""
     named = {
         task: [one for one in run.groups[task] if one.audio is not None]
@@ -186,7 +185,7 @@ def pretraining_sampler(run: Run) -> Sampler:
     return _sampler(run, named, stage.batch * stage.accumulate, run.config.seed + 1)
 
 
-def tuning_sampler(run: Run) -> Sampler:
+def tuning_sampler(run: Run) -> ExampleSampler:
     """Draws the conversations that are learned."""
     config, stage = run.config, run.config.tuning
     groups = limited(run.groups, stage.examples_per_task, config.seed)
@@ -200,9 +199,9 @@ def tuning_sampler(run: Run) -> Sampler:
     return replace(sampler, siblings=by_clip(drawn), follow_ups=stage.follow_ups)
 
 
-def _sampler(run: Run, groups: dict[str, list[Example]], size: int, seed: int) -> Sampler:
+def _sampler(run: Run, groups: dict[str, list[Example]], size: int, seed: int) -> ExampleSampler:
     data = run.config.data
-    return Sampler(
+    return ExampleSampler(
         groups=groups,
         weights=data.task_weights,
         size=size * run.accelerator.num_processes,
