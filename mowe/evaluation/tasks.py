@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mowe.data.manifest import TRANSCRIBE
 from mowe.errors import ConfigError
 
-TRANSCRIBE = "transcribe"
 EACH, POOLED = "each source", "all sources"  # instead of the name of a source
 
 

@@ -14,11 +14,11 @@ from tokenizers import Tokenizer
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
 from mowe.audio import SAMPLE_RATE, Recording
+from mowe.data.manifest import TRANSCRIBE
 from mowe.errors import WeightsError
 from mowe.evaluation.asking import Question, hear, kept_rows
 from mowe.evaluation.ledger import Ledger, Row
 from mowe.evaluation.pinned import pinned_files
-from mowe.evaluation.tasks import TRANSCRIBE
 from mowe.weights.catalogue import WHISPER_BASE, WHISPER_TINY_EN, Member, Wheel
 from mowe.weights.readers import read_ct2
 from mowe.weights.whisper import convert_whisper, decoder_tensors
