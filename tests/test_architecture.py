@@ -13,7 +13,14 @@ ROOT = Path(__file__).parents[1]
 
 # A file imports only rooms on lower layers, and files of its own room.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("mowe.errors", "mowe.config", "mowe.presets", "mowe.shipped", "mowe.torchaudio_guard"),
+    (
+        "mowe.errors",
+        "mowe.config",
+        "mowe.files",
+        "mowe.presets",
+        "mowe.shipped",
+        "mowe.torchaudio_guard",
+    ),  # fmt: skip
     ("mowe.audio", "mowe.encoders", "mowe.weights", "mowe.statistics"),
     ("mowe.model",),
     ("mowe.hints",),

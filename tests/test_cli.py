@@ -550,7 +550,8 @@ def test_a_killed_run_into_records_goes_on_and_writes_nothing_twice(
         ("b.FLAC", 0, 0.0),
         ("b.FLAC", 1, 30.0),
     ]
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["clips", "records.parquet"]
+    found = sorted(one.name for one in tmp_path.iterdir())
+    assert found == ["clips", "records.parquet", "records.parquet.sha256"]
 
 
 def test_recordings_are_routed_together_up_to_five_minutes_of_them(run, tmp_path):

@@ -17,7 +17,7 @@ import soundfile
 
 from corpus import SOURCES, CorpusError, build_corpus, clips, lines
 from corpus.clips import Clip, CorpusSettings, Materials, Source
-from corpus.download import Package, fetch, sha256_of, unpack
+from corpus.download import Package, fetch, unpack
 from corpus.effects import capped, effects_in, label_of
 from corpus.sound import convert, join, read_g722, read_sound
 from corpus.sounds import SOUNDS
@@ -35,6 +35,7 @@ from corpus.text import from_capitals, spoken_sentence
 from corpus.wording import TASKS
 from mowe.__main__ import main
 from mowe.data.manifest import read_manifest
+from mowe.files import file_sha256
 
 ROOT = Path(__file__).parents[1]
 RATE = 8000
@@ -123,7 +124,7 @@ def test_a_package_is_unpacked_once_and_reused(tmp_path):
     sound = write_tone(tmp_path / "hit.wav")
     with tarfile.open(downloads / "drums-1.0.tgz", "w:gz") as archive:
         archive.add(sound, "package/hit.wav")
-    digest = sha256_of(downloads / "drums-1.0.tgz")
+    digest = file_sha256(downloads / "drums-1.0.tgz")
     package = Package("npm", "drums", "1.0", digest)
     folder = unpack(package, downloads, tmp_path / "work")
     assert (folder / "package/hit.wav").is_file()
@@ -142,7 +143,7 @@ def test_packages_are_unpacked_below_a_relative_folder(tmp_path, monkeypatch):
     Path("corpus/packages").mkdir(parents=True)
     archive = Path("corpus/packages/tones_1_all.deb")
     subprocess.run(["dpkg-deb", "--build", "tree", archive], check=True, capture_output=True)
-    package = Package("debian", "tones", "1", sha256_of(archive))
+    package = Package("debian", "tones", "1", file_sha256(archive))
     folder = unpack(package, Path("corpus/packages"), Path("corpus/work"))
     assert (folder / "hit.wav").is_file()
 

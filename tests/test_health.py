@@ -258,15 +258,15 @@ GOOD = '{"stage": "mixture", "step": 0, "loss": 1.0}\n'
     ("text", "found"),
     [
         ("", "has no line with a loss"),
-        (GOOD + "loss=1\n", "line 2 of metrics.jsonl is not JSON"),
-        (GOOD + "[" * 100_000, "line 2 of metrics.jsonl is not JSON"),
-        (GOOD + "[1, 2]\n", "line 2 of metrics.jsonl is no JSON object"),
-        ('{"loss": 1, "step": 3}\n', "line 1 of metrics.jsonl has no stage"),
-        ('{"loss": 1, "step": 3, "stage": "\\u001b[2J"}\n', "line 1 of metrics.jsonl has no stage"),
-        ('{"loss": 1, "step": 1.5, "stage": "a"}\n', "line 1 of metrics.jsonl has no step"),
-        ('{"loss": 1, "step": true, "stage": "a"}\n', "line 1 of metrics.jsonl has no step"),
-        (GOOD + '{"loss": "low", "step": 3, "stage": "a"}', "line 2 of metrics.jsonl: loss must"),
-        ('{"loss": null, "step": 3, "stage": "a"}', "line 1 of metrics.jsonl: loss must be a num"),
+        (GOOD + "loss=1\n", "metrics.jsonl line 2 is not JSON"),
+        (GOOD + "[" * 100_000, "metrics.jsonl line 2 is not JSON that can be read"),
+        (GOOD + "[1, 2]\n", "metrics.jsonl line 2 must be an object, found list"),
+        ('{"loss": 1, "step": 3}\n', "metrics.jsonl line 1 has no stage"),
+        ('{"loss": 1, "step": 3, "stage": "\\u001b[2J"}\n', "metrics.jsonl line 1 has no stage"),
+        ('{"loss": 1, "step": 1.5, "stage": "a"}\n', "metrics.jsonl line 1 has no step"),
+        ('{"loss": 1, "step": true, "stage": "a"}\n', "metrics.jsonl line 1 has no step"),
+        (GOOD + '{"loss": "low", "step": 3, "stage": "a"}', "metrics.jsonl line 2: loss must"),
+        ('{"loss": null, "step": 3, "stage": "a"}', "metrics.jsonl line 1: loss must be a num"),
         ('{"loss": 1' + "0" * 400 + ', "step": 3, "stage": "a"}', "loss must be a number"),
         ('{"stage": "a", "step": 0, "dev": 1}\n', "no line with a loss"),
         ("".join(GOOD.replace("mixture", str(n)) for n in range(9)), "9 stages, at most 8"),
@@ -282,7 +282,7 @@ def test_a_file_of_another_format_is_one_sentence(tmp_path, text, found):
 
 def test_files_that_hold_no_text_are_one_sentence(tmp_path):
     (tmp_path / "sound.jsonl").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(LogError, match=r"sound\.jsonl cannot be read: it is not text"):
+    with pytest.raises(LogError, match=r"sound\.jsonl is not text in UTF-8"):
         read_log(tmp_path / "sound.jsonl")
     with pytest.raises(LogError, match=r"none\.jsonl cannot be read: No such file"):
         read_log(tmp_path / "none.jsonl")
@@ -346,7 +346,7 @@ def test_the_command_prints_a_line_per_check_and_fails_with_one(tmp_path, capsys
     assert main(["health", "--log", path, "--spikes-allowed", "1"]) == 0
     capsys.readouterr()
     assert main(["health", "--log", str(ROOT / "README.md")]) == 2
-    assert "line 1 of README.md is not JSON" in capsys.readouterr().err
+    assert "README.md line 1 is not JSON" in capsys.readouterr().err
     assert main(["health"]) == 2
     assert main(["health", "--log", path, "--spike-window", "1"]) == 2
     assert "spike window must be a number from 5" in capsys.readouterr().err

@@ -21,6 +21,7 @@ from mowe.audio.writing import write_opus
 from mowe.data.manifest import Example, read_manifest
 from mowe.data.records import LabelledClip, RecordsFile, content_sha256, parts_folder
 from mowe.errors import ConfigError
+from mowe.files import is_file_name
 
 CLIP_RATE = 16_000  # Hz, of a shipped clip
 CLIP_BITS = 13_000  # a second
@@ -144,7 +145,10 @@ def _in_turn(examples: list[Example], count: int, draw: random.Random) -> Iterat
 def _placed(example: Example, shipped: bool, out: Path) -> tuple[Path, LabelledClip]:
     """The file that is heard, and the record's source with its path in the map's folder."""
     source = LabelledClip.of_example(example)
-    name = Path(str(example.metadata["source"])) / source.path.stem
+    folder = str(example.metadata["source"])
+    if not is_file_name(folder):
+        raise ConfigError(f"a source is named as a folder can be, found {folder!r}")
+    name = Path(folder) / source.path.stem
     if not shipped:
         return source.path, replace(source, path=name.with_suffix(source.path.suffix))
     inside = Path(CLIPS) / name.with_suffix(".opus")

@@ -17,7 +17,12 @@ def run(desk: Desk) -> None:
     """
     options = desk.options
     typed = given({name: getattr(options, name) for name in TYPED})
-    settings = EvaluationSettings(checkpoint=options.model, tasks=tuple(options.task), **typed)
+    settings = EvaluationSettings(
+        checkpoint=options.model,
+        tasks=tuple(options.task),
+        measures=dict(options.measure),
+        **typed,
+    )
     if options.untrained:
         tell(f"note: {UNTRAINED}")
     print(markdown(evaluate(settings)), file=desk.out)

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from mowe.evaluation.tasks import SUITES, TASKS
+from mowe.evaluation.tasks import MANIFEST, MEASURES, SUITES
 from mowe.shipped import DEFAULT_CHECKPOINT
 
 EXIT_CODES = """\
@@ -125,14 +125,25 @@ def _add_train(commands: "Commands[argparse.ArgumentParser]") -> None:
     train.set_defaults(inputs=("config",))
 
 
+def _measure(text: str) -> tuple[str, str]:
+    task, _, measure = text.rpartition("=")
+    return task, measure
+
+
 def _add_eval(commands: "Commands[argparse.ArgumentParser]") -> None:
     score = commands.add_parser("eval", help="score a checkpoint on held-out lines of a manifest")
     score.add_argument("--manifest", type=Path, required=True, help="of a built corpus")
     score.add_argument("--out", type=Path, required=True, help="JSON; a table is put beside it")
-    score.add_argument("--suite", default="mini", help=f"{', '.join(SUITES)} (mini)")
     score.add_argument(
-        "--task", action="append", default=[], help=f"only this one, repeatable: {', '.join(TASKS)}"
+        "--suite",
+        default=MANIFEST,
+        help=f"{', '.join(SUITES)}, or {MANIFEST}: every task it has (%(default)s)",
     )
+    score.add_argument("--task", action="append", default=[], help="only this one, repeatable")
+    score.add_argument(
+        "--measure", action="append", default=[], type=_measure, metavar="TASK=MEASURE",
+        help=f"of a task, instead of the usual one, repeatable: {', '.join(MEASURES)}",
+    )  # fmt: skip
     score.add_argument("--limit", type=int, metavar="N", help="examples of every group")
     score.add_argument("--split", help="of the manifest (dev)")
     score.add_argument("--seed", type=int, metavar="N", help="of the draw of examples (0)")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from mowe.errors import ConfigError
+from mowe.files import read_json
 from mowe.training.settings import SettingsSection, choice, number, numbers, texts, whole
 
 ROOMS = ("router", "fusion", "adapter", "lora", "encoders")  # what can be trained
@@ -140,11 +141,8 @@ def read_training_config(path: Path) -> TrainingConfig:
     Raises:
         ConfigError: If the file is not JSON, or a setting is unknown, missing or not allowed.
     """
-    try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path.name} is not a training recipe: {error}") from error
-    if isinstance(plain, dict) and (flat := sorted(_FLAT & plain.keys())):
+    plain = read_json(path, ConfigError, "a training recipe is needed")
+    if flat := sorted(_FLAT & plain.keys()):
         raise ConfigError(
             f"{path.name} is a recipe of before version 0.2 ({', '.join(flat)}): settings stand in "
             'sections now, see "Recipes of before 0.2" in docs/TRAINING.md'

@@ -1,6 +1,5 @@
 """What a training run is made of."""
 
-import json
 import shutil
 import sys
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from mowe.data.sampling import (
     upsampled,
 )
 from mowe.errors import ConfigError
+from mowe.files import read_json
 from mowe.hints.naming import NamingAdapter
 from mowe.presets import preset
 from mowe.training.align import known_names
@@ -135,10 +135,7 @@ def read_mixture(name: str) -> MoWEConfig:
     """
     if not name.endswith(".json"):
         return preset(name)
-    try:
-        return from_dict(json.loads(Path(name).read_text(encoding="utf-8")))
-    except (OSError, json.JSONDecodeError) as error:
-        raise ConfigError(f"{Path(name).name} is not a mixture config: {error}") from error
+    return from_dict(read_json(Path(name), ConfigError, "the config of a mixture is needed"))
 
 
 def _with_names(
