@@ -101,7 +101,7 @@ def make_sound(number: int) -> np.ndarray:
 
 def build(folder: Path, clips: int) -> float:
     """Build a corpus of `clips` made-up sounds as `make corpus` would; seconds taken."""
-    from corpus import Settings, build_corpus
+    from corpus import CorpusSettings, build_corpus
     from corpus.clips import SOUND_RATE, Clip, Source
 
     def clip(number: int) -> Clip:
@@ -119,7 +119,7 @@ def build(folder: Path, clips: int) -> float:
         read=lambda materials: [clip(number) for number in range(clips)],
     )  # fmt: skip
     started = time.perf_counter()
-    build_corpus(folder, [source], Settings(), jobs=CORES)
+    build_corpus(folder, [source], CorpusSettings(), jobs=CORES)
     return time.perf_counter() - started
 
 

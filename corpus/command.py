@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 import torch
 
-from corpus import SOURCES, CorpusError, Settings, build_corpus
+from corpus import SOURCES, CorpusError, CorpusSettings, build_corpus
 from corpus.card import counts, file_hours, table
 from corpus.clips import SPLITS
 from corpus.sources import serves
@@ -21,7 +21,7 @@ def build(options: Mapping[str, Any], out: TextIO) -> int:
 
     Args:
         options: Those that were typed, by name: `out`, `jobs`, `task`, `source`, and fields of
-            `Settings`.
+            `CorpusSettings`.
         out: Where the tables go.
 
     Raises:
@@ -32,8 +32,8 @@ def build(options: Mapping[str, Any], out: TextIO) -> int:
     _check("task", tasks, (*TASKS, *ASKED))
     torch.set_num_threads(1)  # clips are rendered side by side; threads within one only wait
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    fields = Settings.__dataclass_fields__
-    settings = Settings(**{name: one for name, one in options.items() if name in fields})
+    fields = CorpusSettings.__dataclass_fields__
+    settings = CorpusSettings(**{name: one for name, one in options.items() if name in fields})
     names = wanted or [name for name in SOURCES if serves(name, tasks)]
     sources = [SOURCES[name] for name in names]
     try:

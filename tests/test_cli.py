@@ -20,7 +20,7 @@ import soundfile
 from fakes import FakeAssistant
 from pyarrow import parquet
 
-from corpus import Settings
+from corpus import CorpusSettings
 from mowe import weights
 from mowe.__main__ import main
 from mowe.analysis.health.checks import Thresholds
@@ -741,7 +741,7 @@ def test_defaults_that_help_tells_are_those_of_the_code():
     }
     assert told == {name: getattr(Thresholds(), name) for name in told}
     corpus = build_parser().parse_args(["corpus", "--out", "x"])
-    assert set(Settings.__dataclass_fields__) <= set(vars(corpus))
+    assert set(CorpusSettings.__dataclass_fields__) <= set(vars(corpus))
 
 
 @pytest.mark.parametrize("text", [None, "not a sound"])

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from corpus import SOURCES, CorpusError, Settings, build_corpus, clips, lines
-from corpus.clips import Clip, Materials, Source
+from corpus import SOURCES, CorpusError, build_corpus, clips, lines
+from corpus.clips import Clip, CorpusSettings, Materials, Source
 from corpus.download import Package, fetch, unpack
 from corpus.effects import capped, effects_in, label_of
 from corpus.sound import convert, join, read_g722, read_sound
@@ -75,7 +75,7 @@ def source(*found, name="made", **changes):
 
 
 def materials(folder, **settings):
-    return Materials(Settings(**settings), folder / "packages", folder / "work")
+    return Materials(CorpusSettings(**settings), folder / "packages", folder / "work")
 
 
 # --- text ---------------------------------------------------------------------------------------
@@ -362,7 +362,7 @@ def test_a_build_writes_clips_a_valid_manifest_and_a_card(tmp_path):
         clip("b", split="dev"),
         clip("s", tasks=("sound",), label="rain", text="", speaker="", crops=((0.2, 0.7),)),
     )
-    corpus = build_corpus(tmp_path, [made], Settings())
+    corpus = build_corpus(tmp_path, [made], CorpusSettings())
     plain = [line for line in corpus.lines if re.fullmatch(r"made/\w/[a-z]+(/1)?", line["id"])]
     assert len(plain) == 6
     train = read_manifest(tmp_path / "manifest.jsonl", split="train")
@@ -382,13 +382,13 @@ def test_a_build_writes_clips_a_valid_manifest_and_a_card(tmp_path):
 
 
 def test_a_second_build_keeps_finished_clips_and_gives_the_same_manifest(tmp_path):
-    build_corpus(tmp_path, [source(clip("a"))], Settings())
+    build_corpus(tmp_path, [source(clip("a"))], CorpusSettings())
     first = (tmp_path / "manifest.jsonl").read_text()
 
     def never():
         raise AssertionError("a finished clip was loaded again")
 
-    build_corpus(tmp_path, [source(clip("a", load=never))], Settings())
+    build_corpus(tmp_path, [source(clip("a", load=never))], CorpusSettings())
     assert (tmp_path / "manifest.jsonl").read_text() == first
 
 
@@ -400,7 +400,7 @@ def test_sources_and_clips_that_cannot_be_read_do_not_stop_the_rest(tmp_path):
         raise CorpusError("no folder was given")
 
     good = source(clip("a"), clip("b", load=broken))
-    corpus = build_corpus(tmp_path, [good, source(name="gone", read=unreadable)], Settings())
+    corpus = build_corpus(tmp_path, [good, source(name="gone", read=unreadable)], CorpusSettings())
     assert {line["audio"] for line in corpus.lines} == {"clips/made/a.flac"}
     assert corpus.skipped == {"gone": "no folder was given"}
     assert "- gone: no folder was given" in (tmp_path / "CORPUS.md").read_text()
@@ -409,7 +409,7 @@ def test_sources_and_clips_that_cannot_be_read_do_not_stop_the_rest(tmp_path):
 def test_clips_of_implausible_length_for_their_text_are_dropped(tmp_path):
     found = (clip("a"), clip("b", text="Long " * 20), clip("c", text="A.", seconds=3.0))
     made = source(*found, characters_per_second=(3.0, 30.0))
-    corpus = build_corpus(tmp_path, [made], Settings())
+    corpus = build_corpus(tmp_path, [made], CorpusSettings())
     assert {line["audio"] for line in corpus.lines} == {"clips/made/a.flac"}
 
 

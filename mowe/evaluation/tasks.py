@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-TRANSCRIBE = "transcribe"
+from mowe.data.manifest import TRANSCRIBE
+
 EACH, POOLED = "each source", "all sources"  # instead of the name of a source
 MANIFEST = "manifest"  # the suite of every task that a manifest has
 

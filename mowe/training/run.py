@@ -13,7 +13,7 @@ from accelerate.utils import DistributedDataParallelKwargs, parse_flag_from_env
 from mowe.checkpoint import MoWE, fast_dtype, load_trained, read_config, read_trained
 from mowe.config import MoWEConfig, from_dict
 from mowe.data.features import FeatureStore
-from mowe.data.manifest import Example, read_manifest
+from mowe.data.manifest import TRANSCRIBE, Example, read_manifest
 from mowe.data.sampling import (
     Sound,
     StepSampler,
@@ -30,7 +30,6 @@ from mowe.presets import preset
 from mowe.training.align import known_names
 from mowe.training.config import TrainingConfig, config_to_json, without_missing
 from mowe.training.logs import TrainingLog
-from mowe.training.prompts import TRANSCRIBE
 
 _NEEDED_BYTES = 2_000_000_000  # room for checkpoints and the first features
 
