@@ -59,13 +59,13 @@ step "$corpus/manifest.jsonl" "$python" -m mowe corpus --out "$corpus" --size "$
 
 # 1. sounds and labels are named, then the paper's loss
 # shellcheck disable=SC2046
-train mixture mini $(few pretraining.steps=2 pretraining.batch=4 dense_steps=1 tuning.steps=2 tuning.batch=2 data.versions=1 data.upsampling={})
+train mixture mini $(few pretraining.steps=2 pretraining.batch=4 dense_steps=1 tuning.steps=2 tuning.batch=2 tuning.accumulate=1 data.versions=1 data.upsampling={})
 # 2. names fitted anew: of sounds around each; of languages, which the decoder of transcripts tells
 step "$out/labels/sums.json" "$python" -m mowe.training.labels "$out/mixture/final" --sets language sound --decoded \
   --manifest "$corpus/manifest.jsonl" --features "$out/features" --out "$out/labels"
 # 3. LoRA alone: questions about what is heard and said
 # shellcheck disable=SC2046
-train answers mini-answers "start=\"$out/labels\"" $(few tuning.steps=2 tuning.batch=2 data.versions=1 data.upsampling={})
+train answers mini-answers "start=\"$out/labels\"" $(few tuning.steps=2 tuning.batch=2 tuning.accumulate=1 data.versions=1 data.upsampling={})
 # 4. LoRA alone: a transcript is repeated to the letter
 step "$out/copying/sums.json" "$python" -m mowe.training.copying "$out/answers/final" --manifest "$corpus/manifest.jsonl" \
   --out "$out/copying" --steps "$(either 120 2)" --clips "$(either 160 40)"
