@@ -25,6 +25,8 @@ import numpy as np
 
 from benchmarks.machine import Neighbours, describe, is_quiet
 from benchmarks.worker import CORES
+from mowe.errors import LogError
+from mowe.files import read_json, read_jsonl
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -99,7 +101,7 @@ def make_sound(number: int) -> np.ndarray:
 
 def build(folder: Path, clips: int) -> float:
     """Build a corpus of `clips` made-up sounds as `make corpus` would; seconds taken."""
-    from corpus import Settings, build_corpus
+    from corpus import CorpusSettings, build_corpus
     from corpus.clips import SOUND_RATE, Clip, Source
 
     def clip(number: int) -> Clip:
@@ -117,7 +119,7 @@ def build(folder: Path, clips: int) -> float:
         read=lambda materials: [clip(number) for number in range(clips)],
     )  # fmt: skip
     started = time.perf_counter()
-    build_corpus(folder, [source], Settings(), jobs=CORES)
+    build_corpus(folder, [source], CorpusSettings(), jobs=CORES)
     return time.perf_counter() - started
 
 
@@ -150,8 +152,8 @@ def measure(config: Path, output: Path, processes: int) -> dict[str, Any]:
         raise RuntimeError(f"the training failed:\n{done.stderr[-2000:]}")
     busy, elapsed = neighbours.cores(), time.perf_counter() - started
     others = None if busy is None else max(busy - (_children() - before) / elapsed, 0.0)
-    lines = [json.loads(one) for one in (output / "metrics.jsonl").read_text().splitlines()]
-    timing = json.loads((output / "timing.json").read_text())
+    lines = [one for _, one in read_jsonl(output / "metrics.jsonl", LogError)]
+    timing = read_json(output / "timing.json", LogError)
     return summarise(lines, timing, processes) | {"others": others}
 
 

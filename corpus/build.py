@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from corpus import compose
 from corpus.card import data_card
-from corpus.clips import SIZES, Clip, Materials, Settings, Source
+from corpus.clips import SIZES, Clip, CorpusSettings, Materials, Source
 from corpus.download import CorpusError
 from corpus.lines import (
     Line,
@@ -57,7 +57,7 @@ class Corpus:
 def build_corpus(
     folder: Path,
     sources: Sequence[Source],
-    settings: Settings,
+    settings: CorpusSettings,
     *,
     jobs: int = 1,
     tasks: Collection[str] = (),

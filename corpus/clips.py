@@ -57,7 +57,7 @@ class Clip:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class CorpusSettings:
     """Folders and tools a person may point to; everything else comes from package registries."""
 
     fsdd: Path | None = None  # Free Spoken Digit Dataset, layout of its release
@@ -77,7 +77,7 @@ class Settings:
 class Materials:
     """What a reader may use: settings, a place for downloads and a place for temporary files."""
 
-    settings: Settings
+    settings: CorpusSettings
     downloads: Path
     work: Path
 

@@ -4,13 +4,15 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
-from corpus.clips import Clip, Settings
+from corpus.clips import Clip, CorpusSettings
 
 SMALL: Mapping[str, int] = {"train": 40, "dev": 12}  # most clips of a group in a small corpus
 SMALL_SOURCE = 400  # most clips of a source in a small corpus
 
 
-def thinned(clips: Iterable[Clip], settings: Settings, key: Callable[[Clip], object]) -> list[Clip]:
+def thinned(
+    clips: Iterable[Clip], settings: CorpusSettings, key: Callable[[Clip], object]
+) -> list[Clip]:
     """The clips of a small corpus, in their order; a full corpus keeps all.
 
     Args:
@@ -31,7 +33,7 @@ def thinned(clips: Iterable[Clip], settings: Settings, key: Callable[[Clip], obj
     return [clip for clip in found if clip.name in kept]
 
 
-def few(clips: Iterable[Clip], settings: Settings) -> list[Clip]:
+def few(clips: Iterable[Clip], settings: CorpusSettings) -> list[Clip]:
     """At most `SMALL_SOURCE` clips of one source in a small corpus, dev clips first."""
     found = list(clips)
     if settings.size == "full" or len(found) <= SMALL_SOURCE:

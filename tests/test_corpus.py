@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from corpus import SOURCES, CorpusError, Settings, build_corpus, clips, lines
-from corpus.__main__ import main
-from corpus.clips import Clip, Materials, Source
-from corpus.download import Package, fetch, sha256_of, unpack
+from corpus import SOURCES, CorpusError, build_corpus, clips, lines
+from corpus.clips import Clip, CorpusSettings, Materials, Source
+from corpus.download import Package, fetch, unpack
 from corpus.effects import capped, effects_in, label_of
 from corpus.sound import convert, join, read_g722, read_sound
 from corpus.sounds import SOUNDS
@@ -34,7 +33,9 @@ from corpus.sources import (
 )
 from corpus.text import from_capitals, spoken_sentence
 from corpus.wording import TASKS
+from mowe.__main__ import main
 from mowe.data.manifest import read_manifest
+from mowe.files import file_sha256
 
 ROOT = Path(__file__).parents[1]
 RATE = 8000
@@ -74,7 +75,7 @@ def source(*found, name="made", **changes):
 
 
 def materials(folder, **settings):
-    return Materials(Settings(**settings), folder / "packages", folder / "work")
+    return Materials(CorpusSettings(**settings), folder / "packages", folder / "work")
 
 
 # --- text ---------------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ def test_a_package_is_unpacked_once_and_reused(tmp_path):
     sound = write_tone(tmp_path / "hit.wav")
     with tarfile.open(downloads / "drums-1.0.tgz", "w:gz") as archive:
         archive.add(sound, "package/hit.wav")
-    digest = sha256_of(downloads / "drums-1.0.tgz")
+    digest = file_sha256(downloads / "drums-1.0.tgz")
     package = Package("npm", "drums", "1.0", digest)
     folder = unpack(package, downloads, tmp_path / "work")
     assert (folder / "package/hit.wav").is_file()
@@ -142,7 +143,7 @@ def test_packages_are_unpacked_below_a_relative_folder(tmp_path, monkeypatch):
     Path("corpus/packages").mkdir(parents=True)
     archive = Path("corpus/packages/tones_1_all.deb")
     subprocess.run(["dpkg-deb", "--build", "tree", archive], check=True, capture_output=True)
-    package = Package("debian", "tones", "1", sha256_of(archive))
+    package = Package("debian", "tones", "1", file_sha256(archive))
     folder = unpack(package, Path("corpus/packages"), Path("corpus/work"))
     assert (folder / "hit.wav").is_file()
 
@@ -361,7 +362,7 @@ def test_a_build_writes_clips_a_valid_manifest_and_a_card(tmp_path):
         clip("b", split="dev"),
         clip("s", tasks=("sound",), label="rain", text="", speaker="", crops=((0.2, 0.7),)),
     )
-    corpus = build_corpus(tmp_path, [made], Settings())
+    corpus = build_corpus(tmp_path, [made], CorpusSettings())
     plain = [line for line in corpus.lines if re.fullmatch(r"made/\w/[a-z]+(/1)?", line["id"])]
     assert len(plain) == 6
     train = read_manifest(tmp_path / "manifest.jsonl", split="train")
@@ -381,13 +382,13 @@ def test_a_build_writes_clips_a_valid_manifest_and_a_card(tmp_path):
 
 
 def test_a_second_build_keeps_finished_clips_and_gives_the_same_manifest(tmp_path):
-    build_corpus(tmp_path, [source(clip("a"))], Settings())
+    build_corpus(tmp_path, [source(clip("a"))], CorpusSettings())
     first = (tmp_path / "manifest.jsonl").read_text()
 
     def never():
         raise AssertionError("a finished clip was loaded again")
 
-    build_corpus(tmp_path, [source(clip("a", load=never))], Settings())
+    build_corpus(tmp_path, [source(clip("a", load=never))], CorpusSettings())
     assert (tmp_path / "manifest.jsonl").read_text() == first
 
 
@@ -399,7 +400,7 @@ def test_sources_and_clips_that_cannot_be_read_do_not_stop_the_rest(tmp_path):
         raise CorpusError("no folder was given")
 
     good = source(clip("a"), clip("b", load=broken))
-    corpus = build_corpus(tmp_path, [good, source(name="gone", read=unreadable)], Settings())
+    corpus = build_corpus(tmp_path, [good, source(name="gone", read=unreadable)], CorpusSettings())
     assert {line["audio"] for line in corpus.lines} == {"clips/made/a.flac"}
     assert corpus.skipped == {"gone": "no folder was given"}
     assert "- gone: no folder was given" in (tmp_path / "CORPUS.md").read_text()
@@ -408,7 +409,7 @@ def test_sources_and_clips_that_cannot_be_read_do_not_stop_the_rest(tmp_path):
 def test_clips_of_implausible_length_for_their_text_are_dropped(tmp_path):
     found = (clip("a"), clip("b", text="Long " * 20), clip("c", text="A.", seconds=3.0))
     made = source(*found, characters_per_second=(3.0, 30.0))
-    corpus = build_corpus(tmp_path, [made], Settings())
+    corpus = build_corpus(tmp_path, [made], CorpusSettings())
     assert {line["audio"] for line in corpus.lines} == {"clips/made/a.flac"}
 
 
@@ -451,7 +452,7 @@ def test_a_label_is_capped_and_drawn_evenly_from_its_speakers(monkeypatch):
 
 
 def test_the_command_line_says_why_nothing_was_built(tmp_path, capsys):
-    assert main(["build", "--out", str(tmp_path), "--source", "esc10"]) == 1
+    assert main(["corpus", "--out", str(tmp_path), "--source", "esc10"]) == 1
     assert "name it with --esc10 FOLDER" in capsys.readouterr().err
 
 

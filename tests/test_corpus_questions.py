@@ -13,15 +13,13 @@ from test_corpus import clip, source, tone
 
 from corpus import (
     CorpusError,
-    Settings,
-    __main__,
     build,
     build_corpus,
     compose,
     lines,
     questions,
 )
-from corpus.clips import SOUND_RATE, Ask
+from corpus.clips import SOUND_RATE, Ask, CorpusSettings
 from corpus.events import Event, Placed, find_event, levels, mix
 from corpus.lines import Rendered
 from corpus.prompts import keys
@@ -29,6 +27,7 @@ from corpus.sound import read_sound
 from corpus.sounds import SOUNDS
 from corpus.sources import SERVES, SOURCES, definitions, serves
 from corpus.wording import ASKED, EMOTION, EMOTIONS, NUMBERS, TASKS
+from mowe.__main__ import main
 from mowe.audio.writing import write_flac
 from mowe.data.manifest import AUDIO_TAG, read_manifest
 
@@ -84,7 +83,7 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
     patch = pytest.MonkeyPatch()
     patch.setitem(compose.COUNTS, "full", {"train": 100, "dev": 20})
-    corpus = build_corpus(folder, [everything()], Settings())
+    corpus = build_corpus(folder, [everything()], CorpusSettings())
     patch.undo()
     return folder, corpus.lines
 
@@ -306,10 +305,10 @@ def test_a_build_that_was_killed_ends_with_the_same_manifest(built, tmp_path, mo
 
     monkeypatch.setattr(build, "write_flac", die)
     with pytest.raises(KeyboardInterrupt):
-        build_corpus(tmp_path, [everything()], Settings())
+        build_corpus(tmp_path, [everything()], CorpusSettings())
     assert not (tmp_path / "manifest.jsonl").exists()
     monkeypatch.setattr(build, "write_flac", write)
-    build_corpus(tmp_path, [everything()], Settings())
+    build_corpus(tmp_path, [everything()], CorpusSettings())
     whole, resumed = (folder / "manifest.jsonl" for folder in (built[0], tmp_path))
     assert whole.read_text() == resumed.read_text()
 
@@ -326,19 +325,19 @@ def test_a_full_disk_leaves_nothing_half_written_and_the_next_run_goes_on(tmp_pa
     monkeypatch.setattr(build, "write_flac", full)
     made = source(clip("a"), clip("b"))
     with pytest.raises(OSError, match="No space left"):
-        build_corpus(tmp_path, [made], Settings())
+        build_corpus(tmp_path, [made], CorpusSettings())
     assert [path.name for path in (tmp_path / "clips/made").iterdir()] == ["a.flac"]
     assert not (tmp_path / "manifest.jsonl").exists()
     monkeypatch.setattr(build, "write_flac", write)
-    assert len(build_corpus(tmp_path, [made], Settings()).lines) >= 2
+    assert len(build_corpus(tmp_path, [made], CorpusSettings()).lines) >= 2
 
 
 def test_the_command_line_says_in_a_sentence_that_the_disk_is_full(tmp_path, capsys, monkeypatch):
     def full(*_given, **_named):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(__main__, "build_corpus", full)
-    assert __main__.main(["build", "--out", str(tmp_path)]) == 1
+    monkeypatch.setattr("corpus.command.build_corpus", full)
+    assert main(["corpus", "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -355,12 +354,12 @@ def test_the_command_line_says_in_a_sentence_that_the_disk_is_full(tmp_path, cap
 )
 def test_labels_nobody_has_words_for_are_refused_by_name(tmp_path, change, message):
     with pytest.raises(CorpusError, match=message):
-        build_corpus(tmp_path, [source(clip("a", **change))], Settings())
+        build_corpus(tmp_path, [source(clip("a", **change))], CorpusSettings())
 
 
 def test_a_source_without_a_licence_is_refused(tmp_path):
     bad = source(clip("a"), name="bad", licence="")
-    corpus = build_corpus(tmp_path, [bad, source(clip("b"))], Settings())
+    corpus = build_corpus(tmp_path, [bad, source(clip("b"))], CorpusSettings())
     assert {line["source"] for line in corpus.lines} == {"made"}
     assert corpus.skipped["bad"].startswith("bad/a: a licence")
     assert not (tmp_path / "clips/bad").exists()
@@ -372,7 +371,7 @@ def test_a_damaged_source_is_left_out_in_a_sentence(tmp_path):
         raise ValueError("buffer is too small")
 
     corpus = build_corpus(
-        tmp_path, [source(name="torn", read=damaged), source(clip("b"))], Settings()
+        tmp_path, [source(name="torn", read=damaged), source(clip("b"))], CorpusSettings()
     )
     assert "buffer is too small" in corpus.skipped["torn"]
 
@@ -380,21 +379,21 @@ def test_a_damaged_source_is_left_out_in_a_sentence(tmp_path):
 def test_very_short_clips_are_left_out_and_counted(tmp_path, caplog):
     caplog.set_level("INFO")
     made = source(clip("a"), clip("b", seconds=0.05), seconds=(0.0, 30.0))
-    found = build_corpus(tmp_path, [made], Settings()).lines
+    found = build_corpus(tmp_path, [made], CorpusSettings()).lines
     assert not any("made/b/" in line["id"] for line in found)
     assert "1 of 2 clips kept; 1 shorter than 0.1 s" in caplog.text
 
 
 def test_a_small_corpus_keeps_a_few_clips_of_each_person(tmp_path):
     people = [clip(f"{n:03d}", speaker=f"p{n % 2}", text=f"Line {n}.") for n in range(100)]
-    found = build_corpus(tmp_path, [source(*people)], Settings(size="small")).lines
+    found = build_corpus(tmp_path, [source(*people)], CorpusSettings(size="small")).lines
     spoken = [line["speaker"] for line in found if line["id"].endswith("/transcribe")]
     assert Counter(spoken) == {"p0": 40, "p1": 40}
 
 
 def test_only_the_wanted_tasks_are_kept_and_only_their_sources_read(tmp_path):
     made = source(*(sound_clip(n) for n in range(4)))
-    found = build_corpus(tmp_path, [made], Settings(), tasks=("caption",)).lines
+    found = build_corpus(tmp_path, [made], CorpusSettings(), tasks=("caption",)).lines
     assert {line["task"] for line in found} == {"caption"}
     assert serves("definitions", ["chat"])
     assert not serves("definitions", ["order"])
@@ -419,7 +418,7 @@ def test_words_are_defined_in_text_alone_and_valid_in_the_manifest(tmp_path):
     assert entries[1].example == "The river was wide."
     chat = Ask(task="chat", turns=(("Define it.", entries[1].definition),), label="definition")
     text = clip("w", tasks=(), asks=(chat,), text="", load=definitions.without_sound)
-    build_corpus(tmp_path / "out", [source(text, clip("a"))], Settings())
+    build_corpus(tmp_path / "out", [source(text, clip("a"))], CorpusSettings())
     examples = read_manifest(tmp_path / "out/manifest.jsonl")
     silent = [example for example in examples if example.audio is None]
     assert [example.messages[0] for example in silent] == [("user", "Define it.")]
@@ -428,7 +427,7 @@ def test_words_are_defined_in_text_alone_and_valid_in_the_manifest(tmp_path):
 
 def test_the_card_names_licences_tasks_and_what_is_non_commercial(tmp_path):
     acted = source(clip("b", text="Other words."), name="acted", licence="CC BY-NC-SA 4.0")
-    build_corpus(tmp_path, [source(clip("a")), acted], Settings())
+    build_corpus(tmp_path, [source(clip("a")), acted], CorpusSettings())
     card = (tmp_path / "CORPUS.md").read_text()
     assert "Non-commercial: acted." in card
     assert "| transcribe | train | 2 |  |  |" in card

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from corpus.clips import Materials, Settings
+from corpus.clips import CorpusSettings, Materials
 from corpus.download import CorpusError
 from corpus.effects import (
     LARGE,
@@ -169,7 +169,7 @@ def test_copies_of_a_file_are_read_once_and_name_one_recording(tmp_path):
 
 def test_a_small_corpus_leaves_large_packages_out(tmp_path):
     def names(size):
-        materials = Materials(Settings(size=size), tmp_path, tmp_path)
+        materials = Materials(CorpusSettings(size=size), tmp_path, tmp_path)
         return [one.name for one in small_enough(named_sounds.PACKAGES, materials)]
 
     assert names("small") == ["gcompris-qt-data"]
@@ -327,6 +327,6 @@ def test_a_line_is_made_of_the_scale_it_was_given():
 
 
 def test_a_missing_synthesiser_is_one_clear_line(tmp_path):
-    materials = Materials(Settings(fluidsynth="no-such-player"), tmp_path, tmp_path)
+    materials = Materials(CorpusSettings(fluidsynth="no-such-player"), tmp_path, tmp_path)
     with pytest.raises(CorpusError, match="name it with --fluidsynth COMMAND"):
         list(midi.SOURCE.read(materials))

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from corpus import rnc
-from corpus.clips import Materials, Settings
+from corpus.clips import CorpusSettings, Materials
 from corpus.download import CorpusError, Package
 from corpus.languages import NAMES
 from corpus.sources import (
@@ -29,7 +29,7 @@ def unpacked(root: Path, package: Package) -> Path:
 
 
 def materials_in(root: Path, **settings: object) -> Materials:
-    return Materials(Settings(**settings), root / "packages", root / "work")
+    return Materials(CorpusSettings(**settings), root / "packages", root / "work")
 
 
 def touch(path: Path) -> None:
@@ -65,7 +65,7 @@ def test_actors_folders_are_read_and_unused_actors_left(tmp_path):
         folder = tmp_path / f"Actor_{actor:02d}"
         folder.mkdir()
         (folder / f"03-01-03-01-02-01-{actor:02d}.wav").touch()
-    materials = Materials(Settings(ravdess=tmp_path), tmp_path, tmp_path)
+    materials = Materials(CorpusSettings(ravdess=tmp_path), tmp_path, tmp_path)
     clips = list(ravdess.SOURCE.read(materials))
     assert {(clip.speaker, clip.split, clip.emotion) for clip in clips} == {
         ("ravdess-3", "train", "happy"),
@@ -90,9 +90,9 @@ def test_a_missing_folder_is_said_in_one_line(tmp_path):
     with pytest.raises(CorpusError, match="no such folder"):
         list(ravdess.SOURCE.read(materials_in(tmp_path, ravdess=tmp_path / "absent")))
     with pytest.raises(CorpusError, match="--ravdess"):
-        list(ravdess.SOURCE.read(Materials(Settings(), tmp_path, tmp_path)))
+        list(ravdess.SOURCE.read(Materials(CorpusSettings(), tmp_path, tmp_path)))
     (tmp_path / "empty").mkdir()
-    settings = Settings(ravdess=tmp_path / "empty")
+    settings = CorpusSettings(ravdess=tmp_path / "empty")
     with pytest.raises(CorpusError, match="no recording named like"):
         list(ravdess.SOURCE.read(Materials(settings, tmp_path, tmp_path)))
 

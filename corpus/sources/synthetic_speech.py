@@ -14,8 +14,8 @@ from pathlib import Path
 from corpus import hibari_voice
 from corpus.clips import (
     Clip,
+    CorpusSettings,
     Materials,
-    Settings,
     Source,
     Waveform,
     sentence_key,
@@ -167,7 +167,7 @@ def _spoken_file(path: Path) -> Waveform:
     return _with_pitch(read_sound(path), random.Random(path.name))
 
 
-def _tools(settings: Settings) -> dict[str, str]:
+def _tools(settings: CorpusSettings) -> dict[str, str]:
     """The synthesisers that are here; voices of the others are left out, with a line each.
 
     Raises:

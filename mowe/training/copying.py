@@ -23,12 +23,12 @@ from tqdm import tqdm
 
 from mowe.audio import load_audio
 from mowe.checkpoint import MoWE, write_checkpoint
-from mowe.data.manifest import Example, read_manifest
+from mowe.data.manifest import TRANSCRIBE, Example, read_manifest
 from mowe.errors import ConfigError, MoweError
 from mowe.hints import spelled
 from mowe.model import make_batch
 from mowe.model.language_model import AUDIO_MARK, Message, Prompt
-from mowe.training.prompts import TRANSCRIBE, conversation, copied
+from mowe.training.prompts import conversation, copied
 
 LEARNING_RATE = 2e-4
 WARM_UP = 10  # steps

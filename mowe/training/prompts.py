@@ -4,11 +4,9 @@ from dataclasses import replace
 
 import torch
 
-from mowe.data.manifest import AUDIO_TAG, Example
+from mowe.data.manifest import AUDIO_TAG, TRANSCRIBE, Example
 from mowe.model import MoWEModel
 from mowe.model.language_model import AUDIO_ID, AUDIO_MARK, IGNORED, Message, Prompt
-
-TRANSCRIBE = "transcribe"  # the task whose answers are what is said
 
 
 def prompt_of(model: MoWEModel, example: Example, said: str = "") -> Prompt:

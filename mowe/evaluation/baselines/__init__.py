@@ -13,7 +13,6 @@ from mowe.evaluation.baselines.majority import majority_rows
 from mowe.evaluation.baselines.noise import like_noise
 from mowe.evaluation.baselines.whisper import BASE, TINY_EN, whisper_rows
 from mowe.evaluation.ledger import Ledger, Row
-from mowe.evaluation.tasks import TRANSCRIBE
 from mowe.model.control import RoutingControl
 
 GUESSES = 30  # of a task, asked about noise: enough to see whether the words alone give it away
@@ -32,10 +31,11 @@ class Bench:
 
 def _noise(bench: Bench) -> list[Row]:
     """Questions whose answers could be guessed, up to `GUESSES` of a task."""
-    asked: Counter[str] = Counter({TRANSCRIBE: GUESSES})  # nobody guesses a transcript
+    asked: Counter[str] = Counter()
     guessed = []
     for question in bench.questions:
-        if asked[question.example.task] < GUESSES:
+        # nobody guesses a transcript
+        if not question.task.is_transcript and asked[question.example.task] < GUESSES:
             asked[question.example.task] += 1
             guessed.append(question)
     return answer_all(
@@ -52,7 +52,7 @@ def _transcribed(bench: Bench) -> list[Row]:
     """Transcripts as `transcribe` gives them, without the language model."""
     if bench.assistant.model.hints.transcriber is None:
         return []
-    asked = [one for one in bench.questions if one.example.task == TRANSCRIBE]
+    asked = [one for one in bench.questions if one.task.is_transcript]
 
     def answer(one: Question) -> Row:
         return {"answer": bench.assistant.transcribe(hear(one.example)).text}
