@@ -66,11 +66,11 @@ SUFFIX := $(if $(filter small,$(SIZE)),-small)
 CORPUS ?= built/corpus$(SUFFIX)
 CORPUS_ARGS ?=
 corpus: $(RUNTIME)  ## build training data: make corpus SIZE=small CORPUS_ARGS="--esc10 FOLDER"
-	$(RUN) -m corpus build --out $(CORPUS) --size $(SIZE) --jobs 2 $(CORPUS_ARGS)
+	$(RUN) -m mowe corpus --out $(CORPUS) --size $(SIZE) --jobs 2 $(CORPUS_ARGS)
 
 CONFIG ?= mowe/training/recipes/mini$(SUFFIX).json
 train: $(RUNTIME) $(WEIGHTS)  ## train: make train SIZE=small, or CONFIG=path/to/run.json
-	$(RUN) -m mowe.training --config $(CONFIG)
+	$(RUN) -m mowe train --config $(CONFIG)
 
 BUNDLE_ARGS ?=
 bundle: $(RUNTIME) $(WEIGHTS)  ## corpus, weights and project in small files, to train on another machine
@@ -80,7 +80,7 @@ bundle: $(RUNTIME) $(WEIGHTS)  ## corpus, weights and project in small files, to
 EVAL_ARGS ?= --suite mini --manifest $(CORPUS)/manifest.jsonl --baselines all $(if $(SUFFIX),--limit 3) \
   --out results/mini$(SUFFIX).json
 eval: $(RUNTIME) $(WEIGHTS)  ## score the shipped checkpoint beside baselines on held-out lines of a built corpus
-	$(RUN) -m mowe.evaluation $(EVAL_ARGS)
+	$(RUN) -m mowe eval $(EVAL_ARGS)
 	$(if $(filter results/mini.json,$(EVAL_ARGS)),$(RUN) -m mowe.evaluation.table results/mini.json --readme README.md)
 
 bench: $(RUNTIME) $(WEIGHTS)  ## speed and memory of answers, beside a cascade, of training and analysis

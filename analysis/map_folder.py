@@ -14,8 +14,8 @@ from pyarrow import parquet
 
 from mowe.analysis.map.projection import Projection, umap
 from mowe.analysis.records import Records, read_records
-from mowe.data.records import content_sha256
 from mowe.errors import RecordsError
+from mowe.files import check_sums, file_sha256, write_sums
 
 RECORDS, COORDINATES, CLIPS = "records.parquet", "coordinates.parquet", "clips"
 VIEWS = (("base", 2), ("base", 3), ("fused", 2))  # embeddings and dimensions that lie ready
@@ -40,8 +40,10 @@ def read_map(folder: Path) -> MapFolder:
     """Read a folder that `write_coordinates` finished.
 
     Raises:
-        RecordsError: If a file is missing or damaged, or the coordinates are of other records.
+        RecordsError: If a file is missing, damaged or too many, or the coordinates are of other
+            records.
     """
+    check_sums(folder, RecordsError)
     records = read_records(folder / RECORDS)
     path = folder / COORDINATES
     try:
@@ -49,8 +51,8 @@ def read_map(folder: Path) -> MapFolder:
         about = json.loads((table.schema.metadata or {}).get(b"about", b"{}"))
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise RecordsError(f"{path.name} cannot be read: {str(error).splitlines()[0]}") from error
-    if about.get("records") != content_sha256(folder / RECORDS) or len(table) != len(records):
-        raise RecordsError(f"{path.name} was made for other records; run `python -m analysis map`")
+    if about.get("records") != file_sha256(folder / RECORDS) or len(table) != len(records):
+        raise RecordsError(f"{path.name} was made for other records; run `python -m mowe map`")
     projections = {}
     for of, dims in VIEWS:
         rows = table[_name(of, dims)].to_pylist()
@@ -68,7 +70,7 @@ def write_coordinates(folder: Path, seed: int = 0) -> MapFolder:
     records = read_records(folder / RECORDS)
     found = {(of, dims): umap(records.embeddings(of), dims, seed=seed) for of, dims in VIEWS}
     about = {
-        "records": content_sha256(folder / RECORDS),
+        "records": file_sha256(folder / RECORDS),
         "settings": found[VIEWS[0]].settings,
     }
     columns = {
@@ -81,6 +83,7 @@ def write_coordinates(folder: Path, seed: int = 0) -> MapFolder:
     partial = folder / f".{COORDINATES}.partial"
     parquet.write_table(table, partial, compression="zstd")
     partial.replace(folder / COORDINATES)
+    write_sums(folder)
     return MapFolder(records, found, folder)
 
 

@@ -25,7 +25,7 @@ from mowe import ui
 from mowe.analysis import Records
 from mowe.analysis.map import figures
 from mowe.analysis.map.projection import Projection, pca, place, umap
-from mowe.assistant import load_assistant
+from mowe.assistant import load
 from mowe.assistant.routed import route_windows
 from mowe.audio import Recording, load_audio
 from mowe.data.records import LABELS
@@ -60,7 +60,7 @@ def timed(work: Callable[[], Any]) -> float:
 
 def measure_routing() -> dict[str, float]:
     """Recordings routed per second, beside the base encoder alone on the same batches."""
-    assistant = load_assistant("mini", device="cpu")
+    assistant = load("mini", device="cpu")
     model, draw = assistant.model, np.random.default_rng(0)
     recordings = [_sound(draw, number) for number in range(ROUTED)]
     rate = model.base_encoder.sample_rate

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.worker import CORES, Reply, serve, timed_stream
+from mowe.presets import PRESETS
+from mowe.shipped import CHECKPOINTS
 
 
 def load() -> Callable[[dict[str, Any]], Reply]:
@@ -14,11 +16,13 @@ def load() -> Callable[[dict[str, Any]], Reply]:
     import torch
 
     torch.set_num_threads(CORES)
-    from mowe.assistant import Sampling, Turn, load_assistant
-    from mowe.audio import load_audio
-    from mowe.model.control import RoutingControl
+    import mowe
+    from mowe import RoutingControl, Sampling, Turn, load_audio
 
-    assistant = load_assistant(sys.argv[1], device="cpu")
+    name = sys.argv[1]
+    # speed does not depend on weights, so presets without a checkpoint are measured too
+    untrained = name in PRESETS and name not in CHECKPOINTS
+    assistant = mowe.load(name, device="cpu", untrained=untrained)
     tokenizer = assistant.model.language_model.tokenizer
 
     def answer(request: dict[str, Any]) -> Reply:

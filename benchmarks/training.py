@@ -25,6 +25,8 @@ import numpy as np
 
 from benchmarks.machine import Neighbours, describe, is_quiet
 from benchmarks.worker import CORES
+from mowe.errors import LogError
+from mowe.files import read_json, read_jsonl
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -150,8 +152,8 @@ def measure(config: Path, output: Path, processes: int) -> dict[str, Any]:
         raise RuntimeError(f"the training failed:\n{done.stderr[-2000:]}")
     busy, elapsed = neighbours.cores(), time.perf_counter() - started
     others = None if busy is None else max(busy - (_children() - before) / elapsed, 0.0)
-    lines = [json.loads(one) for one in (output / "metrics.jsonl").read_text().splitlines()]
-    timing = json.loads((output / "timing.json").read_text())
+    lines = [one for _, one in read_jsonl(output / "metrics.jsonl", LogError)]
+    timing = read_json(output / "timing.json", LogError)
     return summarise(lines, timing, processes) | {"others": others}
 
 

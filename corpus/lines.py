@@ -10,6 +10,7 @@ from corpus.clips import SPLITS, Ask, Clip, Source, sentence_key
 from corpus.download import CorpusError
 from corpus.sounds import SOUNDS
 from corpus.wording import ASKED, EMOTIONS, GENDERS, TASKS, TEXT_ONLY
+from mowe.files import is_file_name
 
 Line = dict[str, Any]
 
@@ -61,12 +62,14 @@ def is_text_only(clip: Clip) -> bool:
 
 
 def check_clip(source: Source, clip: Clip) -> None:
-    """Refuse a clip without a licence, or with a label nobody has words for.
+    """Refuse a clip without a licence, or with a name or a label that cannot be used.
 
     Raises:
         CorpusError: Naming the clip, what was found and what is allowed.
     """
     where = key_of(source, clip)
+    if not is_file_name(source.name) or not is_file_name(clip.name):
+        raise CorpusError(f"{where}: source and clip are named as a folder and a file can be")
     if not (clip.licence or source.licence).strip() or not source.attribution.strip():
         raise CorpusError(f"{where}: a licence and an attribution are needed")
     asked = [ask.task for ask in clip.asks]

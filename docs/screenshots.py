@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
 
 from mowe import ui  # noqa: E402
-from mowe.assistant import DEFAULT_CHECKPOINT, load_assistant  # noqa: E402
+from mowe.assistant import DEFAULT_CHECKPOINT, load  # noqa: E402
 from mowe.ui.shared.examples import FOLDER, read_examples  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--tab", choices=TABS, action="append", help="only this one; repeatable")
     arguments = parser.parse_args()
     ui.use_private_temp_dir()
-    assistant = load_assistant(arguments.model)
+    assistant = load(arguments.model)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -1,7 +1,8 @@
-"""`python -m mowe`: ask, transcribe, route, doctor."""
+"""The program `mowe`, also `python -m mowe`: runs a command; an error becomes one sentence."""
 
 import argparse
 import contextlib
+import importlib
 import io
 import os
 import sys
@@ -13,6 +14,7 @@ from mowe.errors import (
     AudioError,
     CheckpointError,
     ConfigError,
+    LogError,
     ManifestError,
     MoweError,
     QuestionError,
@@ -25,6 +27,7 @@ EXIT_CODES: dict[type[MoweError], int] = {
     AudioError: BAD_AUDIO,
     CheckpointError: BAD_WEIGHTS,
     ConfigError: USAGE,
+    LogError: USAGE,
     ManifestError: USAGE,
     QuestionError: USAGE,
     RecordsError: USAGE,
@@ -35,16 +38,16 @@ EXIT_CODES: dict[type[MoweError], int] = {
 def main(
     arguments: Sequence[str] | None = None,
     *,
-    assistant_factory: Callable[..., Any] | None = None,
+    assistant_factory: Callable[[str], Any] | None = None,
 ) -> int:
     """Run one command.
 
     Args:
         arguments: The command line; None takes the program's own.
-        assistant_factory: Stands in for `mowe.assistant.load_assistant`.
+        assistant_factory: Stands in for `mowe.load`.
 
     Returns:
-        The exit code; `python -m mowe --help` lists them.
+        The exit code; `mowe --help` lists them.
     """
     options = build_parser().parse_args(arguments)
     out = sys.stdout
@@ -65,27 +68,22 @@ def main(
     return code
 
 
-def _run(options: argparse.Namespace, out: TextIO, factory: Callable[..., Any] | None) -> int:
-    # imported here: they take torch along, and --help should not wait for it
-    if options.command == "doctor":
-        from mowe.cli.doctor import doctor
-
-        return FINE if doctor(out, fetch=options.fetch) else BAD_WEIGHTS
-    from mowe.audio import shared_pool
-
-    shared_pool().warm()  # it starts while the rest is imported
-    from mowe.cli.answers import ask
+def _run(options: argparse.Namespace, out: TextIO, factory: Callable[[str], Any] | None) -> int:
+    from mowe.audio import shared_pool  # here: --help need not wait for it
     from mowe.cli.desk import Desk
-    from mowe.cli.routes import route
-    from mowe.cli.transcripts import transcribe
 
     desk = Desk(options, out, factory)
-    commands = {"ask": ask, "transcribe": transcribe, "route": route}
+    desk.check_inputs()
+    if desk.failures and not desk.files:
+        return BAD_AUDIO
+    if desk.files:
+        shared_pool().warm()  # it starts while the rest is imported
     try:
-        commands[options.command](desk)
+        # imported last: most commands take torch along
+        code: int | None = importlib.import_module(f"mowe.cli.{options.command}").run(desk)
     finally:
-        failed = desk.report_failures()
-    return BAD_AUDIO if failed else FINE
+        desk.report_failures()
+    return BAD_AUDIO if desk.failures else code or FINE
 
 
 def _silence(out: TextIO) -> None:

@@ -2,10 +2,11 @@
 
 A checkpoint holds only what was trained: routers, projections, adapter, LoRA, and what a mixture
 trains of its encoders. The pretrained components are named by source and fingerprint, and a changed
-component is refused. Decision 0005.
+component is refused. Decision 0005. `sums.json` holds the sha256 of its files.
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from torch import Tensor
 from mowe import weights
 from mowe.config import MoWEConfig, from_dict, to_dict
 from mowe.errors import CheckpointError, ConfigError, WeightsError
+from mowe.files import SUMS, check_sums, read_json, tensor_files, write_json, write_sums
 from mowe.hints import Hints, build_hints
 from mowe.hints.naming import LANGUAGE, NamingAdapter
 from mowe.model import MoWEModel
@@ -28,7 +30,10 @@ from mowe.model.language_model import LanguageModel
 from mowe.model.tuning import cast_frozen, is_lora
 from mowe.presets import preset
 
+logger = logging.getLogger(__name__)
+
 COMPONENTS_FILE = "components.json"
+_AGAIN = "copy the whole checkpoint again"
 MAX_FILE_SIZE = "15MB"  # so that every file stays below 16 MB
 _BUILD_SEED = 0  # random components are the same in every process
 
@@ -66,6 +71,7 @@ class MoWE(
                 f"{self.base_encoder.dim}"
             )
         self.hints = hints
+        self.trained = False  # whether its weights are those of a checkpoint
 
     @classmethod
     def from_config(
@@ -99,6 +105,19 @@ class MoWE(
             WeightsError: If a component cannot be fetched or verified.
         """
         return cls.from_config(preset(name), device=device, dtype=dtype)
+
+    @classmethod
+    def from_pretrained(cls, *name: Any, **settings: Any) -> Self:
+        """Load a folder or a hub repo; see `ModelHubMixin.from_pretrained`.
+
+        Raises:
+            CheckpointError: If the checkpoint is incomplete, changed, or of other components.
+            WeightsError: If a component cannot be fetched or verified.
+        """
+        try:
+            return super().from_pretrained(*name, **settings)
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:  # the mixin reads it first
+            raise CheckpointError(f"config.json is not JSON: {error}; {_AGAIN}") from error
 
     def _save_pretrained(self, save_directory: Path) -> None:
         write_checkpoint(save_directory, self.config, self.trained_state())
@@ -135,22 +154,29 @@ class MoWE(
                     allow_patterns=["*.json", "*.safetensors", "README.md"],
                 )
             )
-        mixture = _mixture(config, folder.name)
+        state, mixture = read_trained(folder), _mixture(config, folder.name)  # sums first
         check_components(folder, mixture)
         model = cls.from_config(mixture, device=device, dtype=dtype)
-        load_trained(model, read_trained(folder))
+        load_trained(model, state)
+        model.trained = True
         return model
 
 
 def write_checkpoint(folder: Path, config: MoWEConfig, state: Mapping[str, Tensor]) -> None:
-    """Write trained tensors in files below 16 MB, the config and the components' fingerprints."""
+    """Write trained tensors in files below 16 MB, config, components' fingerprints and sums.
+
+    Raises:
+        CheckpointError: If a tensor holds a number that is not finite.
+    """
+    _check_finite(state)
     whole = {name: tensor.contiguous() for name, tensor in state.items()}
-    for stale in folder.glob("*.safetensors*"):
+    for stale in (*folder.glob("*.safetensors*"), *folder.glob(SUMS)):
         stale.unlink()
     huggingface_hub.save_torch_state_dict(whole, folder, max_shard_size=MAX_FILE_SIZE)
     fingerprints = {one: weights.fingerprint(one) for one in sources(config)}
-    _write_json(folder / COMPONENTS_FILE, fingerprints)
-    _write_json(folder / "config.json", to_dict(config))
+    write_json(folder / COMPONENTS_FILE, fingerprints)
+    write_json(folder / "config.json", to_dict(config))
+    write_sums(folder)
 
 
 def _naming(
@@ -198,22 +224,28 @@ def read_trained(folder: Path) -> dict[str, Tensor]:
     """All tensors of a checkpoint folder, from one file or from shards.
 
     Raises:
-        CheckpointError: If a file is missing or broken.
+        CheckpointError: If a file of the folder is missing, changed or too many, or a number is not
+            finite.
     """
-    index = folder / "model.safetensors.index.json"
-    files = ["model.safetensors"]
-    if index.is_file():
-        files = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    if not check_sums(folder, CheckpointError):
+        logger.warning("%s has no %s: its files are taken as they are", folder.name, SUMS)
     state: dict[str, Tensor] = {}
-    for name in files:
-        path = folder / name
-        if not path.is_file():
-            raise CheckpointError(f"{folder.name} lacks {name}; copy the whole checkpoint again")
+    for path in tensor_files(folder, CheckpointError, _AGAIN):
         try:
             state |= load_file(path)
         except SafetensorError as error:
-            raise CheckpointError(f"{folder.name}/{name} is damaged: {error}") from error
+            raise CheckpointError(f"{folder.name}/{path.name} is damaged: {error}") from error
+    _check_finite(state)
     return state
+
+
+def _check_finite(state: Mapping[str, Tensor]) -> None:
+    for name, tensor in state.items():
+        if not bool(tensor.isfinite().all()):
+            raise CheckpointError(
+                f"{name} holds numbers that are not finite; take a checkpoint from before the "
+                "training went wrong"
+            )
 
 
 @torch.no_grad()
@@ -245,10 +277,7 @@ def check_components(folder: Path, config: MoWEConfig) -> None:
     Raises:
         CheckpointError: If the record is missing or a fingerprint differs.
     """
-    path = folder / COMPONENTS_FILE
-    if not path.is_file():
-        raise CheckpointError(f"{folder.name} lacks {COMPONENTS_FILE}; copy the checkpoint again")
-    recorded = json.loads(path.read_text(encoding="utf-8"))
+    recorded = read_json(folder / COMPONENTS_FILE, CheckpointError, _AGAIN)
     for source in sources(config):
         found = weights.fingerprint(source)
         if recorded.get(source) != found:
@@ -264,11 +293,7 @@ def read_config(folder: Path) -> MoWEConfig:
     Raises:
         CheckpointError: If there is none or it is not a mixture config.
     """
-    path = folder / "config.json"
-    try:
-        return _mixture(json.loads(path.read_text(encoding="utf-8")), folder.name)
-    except (OSError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{folder.name} holds no readable config.json: {error}") from error
+    return _mixture(read_json(folder / "config.json", CheckpointError, _AGAIN), folder.name)
 
 
 def _mixture(plain: Mapping[str, Any], name: str) -> MoWEConfig:
@@ -276,7 +301,3 @@ def _mixture(plain: Mapping[str, Any], name: str) -> MoWEConfig:
         return from_dict(plain)
     except ConfigError as error:
         raise CheckpointError(f"the config.json of {name} is not a mixture: {error}") from error
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

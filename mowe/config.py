@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mowe.errors import ConfigError
+from mowe.files import is_file_name
 
 ROUTERS = ("both", "dependent", "independent", "none")
 ADAPTERS = ("stack", "conv", "naming")
@@ -42,7 +43,10 @@ class EncoderConfig:
     lora_rank: int = 8  # of `lora`, 1 or more
 
     def __post_init__(self) -> None:
-        _require(bool(self.name), "an encoder needs a name")
+        _require(
+            is_file_name(self.name),  # it names the folder of its cached features
+            f"an encoder's name is one that a folder can have, found {self.name!r}",
+        )
         check_source(self.source)
         _require(
             self.train in TRAININGS,

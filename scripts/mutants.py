@@ -60,6 +60,12 @@ NAMED = (
     ),
     Mutant(
         "routing.py",
+        "step = step or StepRouting(weights.detach().mean(dim=0), len(weights))",
+        "step = StepRouting(weights.detach().mean(dim=0), step.examples if step else len(weights))",
+        "diversity is averaged over micro-batches",
+    ),
+    Mutant(
+        "routing.py",
         "return probabilities.masked_fill(~_largest(probabilities, top_k), 0.0)",
         "return nn.functional.normalize("
         "probabilities.masked_fill(~_largest(probabilities, top_k), 0.0), p=1.0, dim=-1)",
@@ -192,6 +198,24 @@ OTHERS = (
         "return RoutingLoss(independent + dependent - diversity,",
         "return RoutingLoss(dependent - diversity,",
         "nothing makes the data-independent router confident",
+    ),
+    Mutant(
+        "routing.py",
+        "slope = -step.average.clamp_min(1e-12).log() - 1.0  # of the entropy, at p",
+        "slope = step.average.clamp_min(1e-12).log() - 1.0",
+        "the gradient of diversity points the other way",
+    ),
+    Mutant(
+        "routing.py",
+        "diversity = routing_diversity(routing.dependent, step)",
+        "diversity = routing_diversity(routing.dependent)",
+        "each micro-batch counts as a whole step's diversity",
+    ),
+    Mutant(
+        "routing.py",
+        "share = len(present) / step.examples if step else 1.0",
+        "share = 1.0",
+        "the entropies grow with the number of micro-batches",
     ),
     Mutant(
         "routing.py",

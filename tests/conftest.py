@@ -115,9 +115,9 @@ def tiny_model():
 @pytest.fixture(scope="session")
 def mini_assistant():
     """The shipped `mini` checkpoint behind its assistant. Shared: it keeps no state."""
-    from mowe.assistant import load_assistant
+    from mowe.assistant import load
 
-    return load_assistant("mini", device="cpu")
+    return load("mini", device="cpu")
 
 
 @pytest.fixture(scope="session")

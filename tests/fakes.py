@@ -25,6 +25,7 @@ class FakeAssistant:
     encoder_names = ("whisper-tiny.en", "speaker", "sound", "music", "pitch")
     preset = "fake"
     device = "cpu"
+    notice = ""
     card = "# fake\n\n## Trained on\n\nNothing, see [here](rows.json).\n\n## Measured\n\nNo.\n"
 
     def __init__(self, words=12, step_seconds=0.02):
@@ -152,6 +153,7 @@ class FakeAssistant:
             mode="all windows together" if windows else "no audio",
             versions={"mowe": "0.1.0", "torch": "2.13.0+cpu"},
             finished=False,
+            notice=self.notice,
         )
 
     def _window(self, number: int, start: float, end: float, control) -> WindowRouting:

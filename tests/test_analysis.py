@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from mowe.__main__ import main
 from mowe.analysis import (
     Records,
     effective_encoders,
@@ -14,7 +15,6 @@ from mowe.analysis import (
     specialization,
     usage,
 )
-from mowe.analysis.__main__ import main
 from mowe.analysis.report import report
 from mowe.analysis.routing import specialization_figures as figures
 from mowe.data.records import LABELS
@@ -142,8 +142,12 @@ def test_a_report_is_whole_and_runs_no_text_of_others(tmp_path):
 
 
 def test_the_report_command_writes_a_page_or_one_sentence(tmp_path, capsys):
-    assert main(["report", str(tmp_path / "r.parquet"), "--out", str(tmp_path / "r.html")]) == 2
+    records, page = tmp_path / "r.parquet", tmp_path / "r.html"
+    assert main(["report", str(records), "--out", str(page)]) == 2
+    assert f"there is no records {records}" in capsys.readouterr().err
+    records.write_text("no table")
+    assert main(["report", str(records), "--out", str(page)]) == 2
     assert "r.parquet cannot be read" in capsys.readouterr().err
-    assert main(["report", "r.parquet", "--out", "page.pdf"]) == 2
+    assert main(["report", str(records), "--out", "page.pdf"]) == 2
     assert "--out ends in .html, found page.pdf" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [records]

@@ -17,7 +17,7 @@ from mowe.assistant import (
     Sampling,
     Turn,
     WindowRouting,
-    load_assistant,
+    load,
 )
 from mowe.assistant.prompts import Window, asked_prompts
 from mowe.audio import Recording, load_audio
@@ -31,7 +31,7 @@ LONG = Sampling(max_new_tokens=900, temperature=1.5)  # a random model loops whe
 
 @pytest.fixture(scope="module")
 def assistant() -> Assistant:
-    return load_assistant("tiny-random", device="cpu")
+    return load("tiny-random", device="cpu", untrained=True)
 
 
 def sound(seconds: float, seed: int = 0) -> Recording:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from serving import write_tone
+from snippets import run_example
 
 from mowe.analysis.attribution import figures as drawn
 from mowe.analysis.attribution.gradients import (
@@ -266,13 +267,9 @@ def test_starting_the_app_loads_no_heavy_library():
 
 
 def test_the_example_of_the_page_runs(tmp_path, monkeypatch, capsys):
-    page = (ROOT / "docs/ANALYSIS.md").read_text(encoding="utf-8")
-    section = page.split("## What drives a decision\n")[1]
-    snippet = section.split("```python\n")[1].split("```")[0]
-    snippet = snippet.replace('"mini"', '"tiny-random"').replace("steps=100", "steps=5")
     monkeypatch.chdir(tmp_path)
     write_tone(tmp_path / "clip.wav", 1.2)
-    exec(compile(snippet, "ANALYSIS.md", "exec"), {})
+    run_example("What drives a decision", steps="5")
     assert "adds up: True" in capsys.readouterr().out
     made = {path.name for path in tmp_path.iterdir()}
     assert {"drivers.html", "check.html", "liked.html", "strongest.wav", "liked.wav"} <= made

@@ -385,9 +385,9 @@ def test_every_button_and_field_has_a_name(visit, assistant):
 
 
 def test_the_real_model_answers_a_recording_and_a_follow_up(visit, tmp_path):
-    from mowe.assistant import load_assistant
+    from mowe.assistant import load
 
-    real = load_assistant("tiny-random", device="cpu")
+    real = load("tiny-random", device="cpu", untrained=True)
     with serve(real, write_examples(tmp_path / "examples")) as url:
         page = visit(url=url)
         for question, count in (("What sound is this?", 1), ("And this?", 2)):

@@ -10,7 +10,7 @@ from browsing import DESKTOP, PATIENCE, PHONE, open_tab, visits
 from playwright.sync_api import Page, expect
 from serving import serve, write_examples, write_tone
 
-from mowe.assistant import load_assistant
+from mowe.assistant import load
 from mowe.audio import load_audio
 from mowe.data.records import LabelledClip, RecordsFile
 from mowe.ui.drivers.handlers import DriversEvents, listen
@@ -18,7 +18,7 @@ from mowe.ui.drivers.handlers import DriversEvents, listen
 
 @pytest.fixture(scope="module")
 def assistant():
-    return load_assistant("tiny-random", device="cpu")
+    return load("tiny-random", device="cpu", untrained=True)
 
 
 @pytest.fixture(scope="module")

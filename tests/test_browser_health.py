@@ -20,9 +20,9 @@ from mowe.ui.health.handlers import HealthEvents
 
 @pytest.fixture(scope="module")
 def tiny():
-    from mowe.assistant import load_assistant
+    from mowe.assistant import load
 
-    return load_assistant("tiny-random", device="cpu")
+    return load("tiny-random", device="cpu", untrained=True)
 
 
 @pytest.fixture(scope="module")
@@ -211,8 +211,8 @@ def test_files_that_cannot_be_used_are_one_sentence_and_leave_nothing(
     expect(verdict(page, "loss")).to_have_value(re.compile("○ not checked · Loss spikes: Load"))
     load(page, "log", bad)
     toast = page.get_by_test_id("toast-text")
-    expect(toast).to_contain_text("line 1 of", timeout=PATIENCE)
-    expect(toast).to_contain_text("is not JSON; a run's metrics.jsonl has one JSON object a line")
+    expect(toast).to_contain_text("line 1 is not JSON", timeout=PATIENCE)
+    expect(toast).to_contain_text("; a run's metrics.jsonl has one JSON object a line")
     expect(verdict(page, "loss")).to_have_value(re.compile("○ not checked · Loss spikes: Load"))
     expect(page.locator("#loss-chart")).to_be_hidden()
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from serving import serve, write_examples, write_tone
 
 from mowe.analysis.worth.counterfactual import variants
-from mowe.assistant import load_assistant
+from mowe.assistant import load
 from mowe.audio import load_audio
 
 EVIL = "<img src=x onerror=document.title='taken'>.wav"
@@ -255,7 +255,7 @@ def test_stop_ends_the_counterfactuals_and_they_can_be_run_again(visit, assistan
 
 
 def test_the_real_model_routes_and_answers_otherwise(visit, tmp_path):
-    real = load_assistant("tiny-random", device="cpu")
+    real = load("tiny-random", device="cpu", untrained=True)
     path = write_tone(tmp_path / "tone.wav", 3.0)
     with serve(real, write_examples(tmp_path / "examples")) as url:
         page = visit(url=url)

@@ -115,9 +115,9 @@ def test_speech_becomes_opus_and_other_sounds_stay(tmp_path, corpus, recipe):
     assert (work / "project" / "mowe" / "training" / "loop.py").is_file()
     assert not list((work / "project").glob("assets*"))
     settings = json.loads((work / "run.json").read_text())
-    assert (settings["manifest"], settings["output"], settings["steps"]) == (
-        "corpus/manifest.jsonl", "run", 2,
-    )  # fmt: skip
+    data, tuning = settings["data"], settings["tuning"]
+    assert (settings["output"], tuning["steps"]) == ("run", 2)
+    assert (data["manifest"], data["features"]) == ("corpus/manifest.jsonl", "features")
 
 
 def test_hub_models_lie_where_the_hub_client_looks(tmp_path, recipe, monkeypatch):

@@ -2,14 +2,16 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mowe.checkpoint import COMPONENTS_FILE, MoWE, read_config
+from mowe.checkpoint import COMPONENTS_FILE, MoWE, read_config, write_checkpoint
 from mowe.config import AdapterConfig
 from mowe.errors import CheckpointError
+from mowe.files import SUMS, check_sums, write_sums
 from mowe.model import make_batch
 from mowe.model.language_model import AUDIO_MARK, Message
 from mowe.presets import TINY_RANDOM
@@ -84,6 +86,7 @@ def test_shards_are_read_back(model, tmp_path, monkeypatch):
 def test_a_changed_component_is_refused(model, tmp_path):
     model.save_pretrained(tmp_path)
     (tmp_path / COMPONENTS_FILE).write_text('{"random": "another"}')
+    write_sums(tmp_path)
     with pytest.raises(CheckpointError, match="was trained on random with fingerprint another"):
         MoWE.from_pretrained(tmp_path)
 
@@ -93,6 +96,7 @@ def test_a_checkpoint_of_another_shape_is_refused(model, tmp_path):
     state = load_file(tmp_path / "model.safetensors")
     del state["router.independent_logits"]
     save_file(state, tmp_path / "model.safetensors")
+    write_sums(tmp_path)
     with pytest.raises(CheckpointError, match=r"lacks \['router.independent_logits'\]"):
         MoWE.from_pretrained(tmp_path)
 
@@ -101,8 +105,63 @@ def test_a_damaged_file_is_refused(model, tmp_path):
     model.save_pretrained(tmp_path)
     path = tmp_path / "model.safetensors"
     path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match="model.safetensors of .* changed since"):
+        MoWE.from_pretrained(tmp_path)
+    (tmp_path / SUMS).unlink()  # as a checkpoint of an earlier version lies there
     with pytest.raises(CheckpointError, match="is damaged"):
         MoWE.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", COMPONENTS_FILE, "model.safetensors", SUMS])
+def test_a_checkpoint_with_a_changed_byte_is_refused_before_anything_is_built(
+    model, tmp_path, monkeypatch, name
+):
+    model.save_pretrained(tmp_path)
+    content = bytearray((tmp_path / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / name).write_bytes(content)
+    monkeypatch.setattr(MoWE, "from_config", lambda *_, **__: pytest.fail("it was built"))
+    with pytest.raises(CheckpointError, match="again$"):
+        MoWE.from_pretrained(tmp_path)
+
+
+def test_a_checkpoint_without_sums_loads_and_says_so(model, tmp_path, caplog):
+    model.save_pretrained(tmp_path)
+    (tmp_path / SUMS).unlink()
+    loaded = MoWE.from_pretrained(tmp_path, dtype=torch.float32)
+    assert torch.equal(logits(model), logits(loaded))
+    assert [one.getMessage() for one in caplog.records] == [
+        f"{tmp_path.name} has no sums.json: its files are taken as they are"
+    ]
+
+
+def test_numbers_that_are_not_finite_are_neither_written_nor_read(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    state = load_file(tmp_path / "model.safetensors")
+    state["router.independent_logits"][0] = float("nan")
+    with pytest.raises(CheckpointError, match="router.independent_logits holds numbers that are"):
+        write_checkpoint(tmp_path, model.config, state)
+    save_file(state, tmp_path / "model.safetensors")
+    write_sums(tmp_path)
+    with pytest.raises(CheckpointError, match="router.independent_logits holds numbers that are"):
+        MoWE.from_pretrained(tmp_path)
+
+
+def test_a_shard_outside_the_folder_is_refused(model, tmp_path):
+    model.save_pretrained(tmp_path / "one")
+    folder = tmp_path / "one"
+    (folder / "model.safetensors").rename(tmp_path / "stolen.safetensors")
+    index = {"weight_map": {"router.independent_logits": "../stolen.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    write_sums(folder)
+    with pytest.raises(CheckpointError, match="which is no file's name"):
+        MoWE.from_pretrained(folder)
+
+
+def test_the_shipped_folders_are_those_that_were_written():
+    assets = Path(__file__).parents[1] / "assets"
+    assert check_sums(assets / "mowe-mini", CheckpointError)
+    assert check_sums(assets / "map", CheckpointError)
 
 
 def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path):

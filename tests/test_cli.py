@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import csv
+import importlib
 import io
 import json
 import os
@@ -19,10 +20,14 @@ import soundfile
 from fakes import FakeAssistant
 from pyarrow import parquet
 
+from corpus import CorpusSettings
 from mowe import weights
 from mowe.__main__ import main
-from mowe.assistant import Assistant, Sampling, Turn
+from mowe.analysis.health.checks import Thresholds
+from mowe.assistant import UNTRAINED, Assistant, Sampling, Turn
+from mowe.checkpoint import MoWE, read_trained
 from mowe.cli.interrupt import kept_interrupt
+from mowe.cli.parser import THRESHOLDS, build_parser
 from mowe.errors import WeightsError
 
 ROOT = Path(__file__).parents[1]
@@ -238,7 +243,30 @@ def test_a_bad_recording_does_not_stop_the_others_and_is_reported_at_the_end(
 def test_bad_audio_alone_never_loads_the_model(run, broken):
     code, out, err = run("ask", broken, "-q", "What?", factory=lambda name: pytest.fail("loaded"))
     assert (code, out) == (3, "")
+    assert err.startswith("error: broken.wav holds text; WAV, ")
+    assert err.count("\n") == 1
+
+
+def test_what_only_decoding_finds_is_found_before_the_model_is_loaded(run, clip):
+    clip.write_bytes(clip.read_bytes()[:30])  # a header that is cut
+    code, _, err = run("ask", clip, "-q", "What?", factory=lambda name: pytest.fail("loaded"))
+    assert code == 3
     assert "1 recording could not be used:" in err
+
+
+def test_a_missing_recording_is_told_before_the_others_are_heard(run, clip, tmp_path):
+    missing = tmp_path / "missing.wav"
+
+    class Listening(RoutingFake):
+        def stream(self, *arguments, **settings):
+            print("heard")  # to standard error, as everything that is no result
+            yield from super().stream(*arguments, **settings)
+
+    _, _, err = run("ask", clip, missing, "-q", "?", factory=lambda _: Listening(step_seconds=0.0))
+    told = err.splitlines()
+    assert told[0].startswith("error: missing.wav does not exist; ")
+    assert told.index("heard") > 0
+    assert told[-2] == "1 recording could not be used:"
 
 
 def test_a_folder_is_no_recording_for_ask(run, tmp_path):
@@ -305,11 +333,86 @@ def test_missing_weights_are_exit_code_4(run, clip):
 
 
 @pytest.mark.parametrize("error", [OSError("no route to the hub."), ValueError("bad name\nmore")])
-def test_a_model_that_cannot_be_found_is_exit_code_4_in_one_sentence(run, clip, error):
-    code, _, err = run("ask", clip, "-q", "?", "--model", "nobody/nope", factory=failing(error))
+def test_a_model_that_cannot_be_found_is_exit_code_4_in_one_sentence(run, clip, monkeypatch, error):
+    monkeypatch.setattr(MoWE, "from_pretrained", lambda *_, **__: failing(error)(""))
+    code, _, err = run("ask", clip, "-q", "?", "--model", "nobody/nope", factory=None)
     assert code == 4
     assert err.startswith("error: nobody/nope cannot be loaded (")
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["maxi", "base-only", "no/such/folder"])
+def test_a_checkpoint_that_does_not_exist_is_exit_code_4_and_says_what_there_is(run, clip, name):
+    code, out, err = run("ask", clip, "-q", "?", "--model", name, factory=None)
+    assert (code, out) == (4, "")
+    assert name in err
+    assert "there are mini, checkpoint folders and hub repos" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--config", "none.json"],
+        ["eval", "--manifest", "none.jsonl", "--out", "o.json"],
+        ["report", "none.parquet", "--out", "page.html"],
+        ["health", "--log", "none.jsonl"],
+        ["map", "none.jsonl", "--out", "map"],
+        ["export", "none", "--out", "shared"],
+        ["route", "none.jsonl", "--out", "r.parquet"],
+    ],
+)
+def test_a_missing_file_is_told_before_anything_is_loaded(run, arguments):
+    code, out, err = run(*arguments, factory=lambda name: pytest.fail("loaded"))
+    assert (code, out) == (2, "")
+    assert err.startswith("error: there is no ")
+    assert " none" in err
+    assert err.count("\n") == 1
+
+
+def test_an_untrained_mixture_says_so_on_standard_error_and_in_json(run, clip):
+    class Untrained(RoutingFake):
+        notice = UNTRAINED
+
+    untrained = Untrained(step_seconds=0.0)
+    _, out, err = run("ask", clip, "-q", "?", "--json", factory=lambda _: untrained)
+    assert err.splitlines()[0] == "note: this mixture has not been trained"
+    assert json.loads(out)["notice"] == "this mixture has not been trained"
+
+
+def test_export_writes_half_precision_and_replaces_only_a_checkpoint(run, tmp_path, tiny_model):
+    tiny_model.save_pretrained(tmp_path / "run" / "final")
+    shared = tmp_path / "shared"
+    code, out, _ = run("export", tmp_path / "run", "--out", shared)
+    assert code == 0
+    assert [line.split(":")[0] for line in out.splitlines()] == [
+        "components.json", "config.json", "model.safetensors",
+    ]  # fmt: skip
+    own, halved = tiny_model.trained_state(), read_trained(shared)
+    assert own.keys() == halved.keys()
+    assert {str(halved[name].dtype) for name in own if own[name].ndim} == {"torch.float16"}
+    assert run("export", tmp_path / "run", "--out", shared)[0] == 0
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "model.safetensors").write_text("somebody's")
+    code, _, err = run("export", tmp_path / "run", "--out", tmp_path / "notes")
+    assert (code, (tmp_path / "notes" / "model.safetensors").read_text()) == (2, "somebody's")
+    assert "--out needs a new folder or an earlier checkpoint, found" in err
+
+
+def test_an_installed_copy_says_where_the_recipes_of_the_corpus_lie(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("mowe.shipped.CHECKOUT", None)
+    code, _, err = run("corpus", "--out", tmp_path)
+    assert code == 2
+    assert err.startswith("error: the recipes of the corpus lie in the repository")
+
+
+def test_unknown_sources_and_tasks_of_the_corpus_are_named_beside_the_known(run, tmp_path):
+    code, _, err = run("corpus", "--out", tmp_path, "--source", "moon")
+    assert code == 2
+    assert "no source is called moon; there are amazon-queen" in err
+    code, _, err = run("corpus", "--out", tmp_path, "--task", "sing")
+    assert code == 2
+    assert "no task is called sing; there are " in err
 
 
 def test_ctrl_c_is_clean_and_stops_the_decoding(run, clip):
@@ -447,7 +550,8 @@ def test_a_killed_run_into_records_goes_on_and_writes_nothing_twice(
         ("b.FLAC", 0, 0.0),
         ("b.FLAC", 1, 30.0),
     ]
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["clips", "records.parquet"]
+    found = sorted(one.name for one in tmp_path.iterdir())
+    assert found == ["clips", "records.parquet", "records.parquet.sha256"]
 
 
 def test_recordings_are_routed_together_up_to_five_minutes_of_them(run, tmp_path):
@@ -599,21 +703,67 @@ def program(*arguments, **settings):
     return subprocess.Popen(command, env=environment, **pipes, **settings)
 
 
-def test_help_is_quick_because_it_does_not_load_torch():
-    code = (
-        "import sys, mowe.__main__ as m\ntry: m.main(['ask', '--help'])\nexcept SystemExit: pass\n"
+HEAVY = ("torch", "numpy", "pandas", "plotly", "gradio", "transformers", "soundfile")
+COMMANDS = (
+    *("ask", "transcribe", "route", "train", "eval", "corpus", "report", "health", "map"),
+    *("doctor", "export"),
+)
+
+
+def test_there_are_these_commands_and_every_one_has_a_file():
+    (commands,) = [one for one in build_parser()._actions if one.dest == "command"]
+    assert tuple(commands.choices) == COMMANDS
+    for name in COMMANDS:
+        assert callable(importlib.import_module(f"mowe.cli.{name}").run)
+
+
+def test_every_help_takes_less_than_a_second_of_processor_time_and_loads_nothing_heavy():
+    lines = (
+        "import sys, time, mowe.__main__ as m",
+        f"for words in [[], *([one] for one in {COMMANDS})]:",
+        "    try: m.main([*words, '--help'])",
+        "    except SystemExit as left: assert left.code == 0",
+        f"print(sorted(set({HEAVY}) & set(sys.modules)), time.process_time(), file=sys.stderr)",
     )
-    check = f"{code}print('torch' in sys.modules, file=sys.stderr)"
     done = subprocess.run(
-        [sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", "\n".join(lines)],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.count("usage: mowe") >= len(COMMANDS)
+    loaded, seconds = done.stderr.rsplit(maxsplit=1)
+    assert loaded == "[]"
+    assert float(seconds) < 1.0  # of all twelve together, which take 0.2 s
+
+
+def test_defaults_that_help_tells_are_those_of_the_code():
+    told = {
+        name: float(text.rsplit("(", 1)[1].rstrip(")")) for name, (_, text) in THRESHOLDS.items()
+    }
+    assert told == {name: getattr(Thresholds(), name) for name in told}
+    corpus = build_parser().parse_args(["corpus", "--out", "x"])
+    assert set(CorpusSettings.__dataclass_fields__) <= set(vars(corpus))
+
+
+@pytest.mark.parametrize("text", [None, "not a sound"])
+def test_a_bad_recording_ends_the_program_before_torch_is_imported(tmp_path, text):
+    clip = tmp_path / "clip.wav"
+    if text:
+        clip.write_text(text)
+    lines = (
+        "import sys, mowe.__main__ as m",
+        f"code = m.main(['ask', {str(clip)!r}, '-q', 'What?'])",
+        "print(code, 'torch' in sys.modules)",
     )
-    assert "--force-encoder" in done.stdout
-    assert done.stderr.strip() == "False"
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "3 False"
+    assert done.stderr.startswith("error: clip.wav ")
 
 
 def test_the_program_answers_with_a_real_model(clip, broken, tmp_path):
     process = program(
-        "ask", clip, broken, "-q", "What?", "--json", "--model", "tiny-random",
+        "ask", clip, broken, "-q", "What?", "--json", "--model", "tiny-random", "--untrained",
         "--max-new-tokens", 4, "--force-encoder", "sound", cwd=tmp_path,
     )  # fmt: skip
     out, err = process.communicate(timeout=120)
@@ -633,6 +783,7 @@ def test_ctrl_c_ends_the_program_without_a_traceback(tmp_path):
         *[long] * 100,
         "--model",
         "tiny-random",
+        "--untrained",
         "--json",
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )

@@ -4,19 +4,19 @@ import io
 import json
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from fakes import FakeAssistant
 from serving import write_tone
+from snippets import run_example
 
 from mowe.__main__ import main
 from mowe.analysis.routing import comparison
 from mowe.analysis.routing.answer_figures import audio_picture
 from mowe.analysis.routing.comparison_figures import changes, comparison_chart, routing_timeline
-from mowe.assistant import WindowRouting, load_assistant
+from mowe.assistant import WindowRouting, load
 from mowe.audio import AudioLimits, load_audio
 from mowe.ui.routing.handlers import MAX_CLIPS, Results, RoutingEvents, read_clips
 
@@ -26,7 +26,7 @@ EVIL = "<img src=x onerror=document.title='taken'>.wav"
 
 @pytest.fixture(scope="module")
 def tiny():
-    return load_assistant("tiny-random", device="cpu")
+    return load("tiny-random", device="cpu", untrained=True)
 
 
 def noise(seconds, seed=0, name=None):
@@ -51,13 +51,6 @@ def answer(*windows, name="clip.wav"):
     """What a mixture would say about one clip, with routing made by hand."""
     (found,) = FakeAssistant().route_all([noise(1, name=name)])
     return replace(found, windows=windows)
-
-
-def run_example(section):
-    """Run the Python block of a section of docs/ANALYSIS.md, with a mixture that is small."""
-    page = (Path(__file__).parents[1] / "docs/ANALYSIS.md").read_text(encoding="utf-8")
-    code = page.split(f"\n## {section}\n")[1].split("```python\n")[1].split("```")[0]
-    exec(compile(code.replace('"mini"', '"tiny-random"'), section, "exec"), {})
 
 
 def shown(update):

@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from corpus import SOURCES, CorpusError, CorpusSettings, build_corpus, clips, lines
-from corpus.__main__ import main
-from corpus.clips import Clip, Materials, Source
-from corpus.download import Package, fetch, sha256_of, unpack
+from corpus import SOURCES, CorpusError, build_corpus, clips, lines
+from corpus.clips import Clip, CorpusSettings, Materials, Source
+from corpus.download import Package, fetch, unpack
 from corpus.effects import capped, effects_in, label_of
 from corpus.sound import convert, join, read_g722, read_sound
 from corpus.sounds import SOUNDS
@@ -34,7 +33,9 @@ from corpus.sources import (
 )
 from corpus.text import from_capitals, spoken_sentence
 from corpus.wording import TASKS
+from mowe.__main__ import main
 from mowe.data.manifest import read_manifest
+from mowe.files import file_sha256
 
 ROOT = Path(__file__).parents[1]
 RATE = 8000
@@ -123,7 +124,7 @@ def test_a_package_is_unpacked_once_and_reused(tmp_path):
     sound = write_tone(tmp_path / "hit.wav")
     with tarfile.open(downloads / "drums-1.0.tgz", "w:gz") as archive:
         archive.add(sound, "package/hit.wav")
-    digest = sha256_of(downloads / "drums-1.0.tgz")
+    digest = file_sha256(downloads / "drums-1.0.tgz")
     package = Package("npm", "drums", "1.0", digest)
     folder = unpack(package, downloads, tmp_path / "work")
     assert (folder / "package/hit.wav").is_file()
@@ -142,7 +143,7 @@ def test_packages_are_unpacked_below_a_relative_folder(tmp_path, monkeypatch):
     Path("corpus/packages").mkdir(parents=True)
     archive = Path("corpus/packages/tones_1_all.deb")
     subprocess.run(["dpkg-deb", "--build", "tree", archive], check=True, capture_output=True)
-    package = Package("debian", "tones", "1", sha256_of(archive))
+    package = Package("debian", "tones", "1", file_sha256(archive))
     folder = unpack(package, Path("corpus/packages"), Path("corpus/work"))
     assert (folder / "hit.wav").is_file()
 
@@ -451,7 +452,7 @@ def test_a_label_is_capped_and_drawn_evenly_from_its_speakers(monkeypatch):
 
 
 def test_the_command_line_says_why_nothing_was_built(tmp_path, capsys):
-    assert main(["build", "--out", str(tmp_path), "--source", "esc10"]) == 1
+    assert main(["corpus", "--out", str(tmp_path), "--source", "esc10"]) == 1
     assert "name it with --esc10 FOLDER" in capsys.readouterr().err
 
 

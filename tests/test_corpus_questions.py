@@ -13,15 +13,13 @@ from test_corpus import clip, source, tone
 
 from corpus import (
     CorpusError,
-    CorpusSettings,
-    __main__,
     build,
     build_corpus,
     compose,
     lines,
     questions,
 )
-from corpus.clips import SOUND_RATE, Ask
+from corpus.clips import SOUND_RATE, Ask, CorpusSettings
 from corpus.events import Event, Placed, find_event, levels, mix
 from corpus.lines import Rendered
 from corpus.prompts import keys
@@ -29,6 +27,7 @@ from corpus.sound import read_sound
 from corpus.sounds import SOUNDS
 from corpus.sources import SERVES, SOURCES, definitions, serves
 from corpus.wording import ASKED, EMOTION, EMOTIONS, NUMBERS, TASKS
+from mowe.__main__ import main
 from mowe.audio.writing import write_flac
 from mowe.data.manifest import AUDIO_TAG, read_manifest
 
@@ -337,8 +336,8 @@ def test_the_command_line_says_in_a_sentence_that_the_disk_is_full(tmp_path, cap
     def full(*_given, **_named):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(__main__, "build_corpus", full)
-    assert __main__.main(["build", "--out", str(tmp_path)]) == 1
+    monkeypatch.setattr("corpus.command.build_corpus", full)
+    assert main(["corpus", "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from fakes import FakeAssistant
 from serving import write_tone
-from test_comparison import noise, run_example
+from snippets import run_example
+from test_comparison import noise
 
 from mowe.analysis.worth.counterfactual import (
     ADDED,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from mowe.evaluation.captions import label_recall, meteor
+from mowe.evaluation.captions import NoSynonyms, WordNet, find_synonyms, label_recall, meteor
 from mowe.evaluation.choices import summarize_routing
 from mowe.evaluation.measures import METRICS, Tally, drawn_units, interval, judge, ratio
 from mowe.evaluation.scores import (
@@ -139,7 +139,7 @@ def test_macro_f1_equals_scikit_learn_over_the_labels_that_occur():
     ],
 )
 def test_meteor_gives_published_values(answer, reference, expected):
-    assert meteor(answer, [reference]) == pytest.approx(expected, abs=1e-4)
+    assert meteor(answer, [reference], NoSynonyms()) == pytest.approx(expected, abs=1e-4)
 
 
 def test_meteor_by_hand_with_a_stem_match_and_a_missing_word():
@@ -147,12 +147,47 @@ def test_meteor_by_hand_with_a_stem_match_and_a_missing_word():
     precision, recall = 1.0, 3 / 4
     f_mean = precision * recall / (0.9 * precision + 0.1 * recall)
     expected = f_mean * (1 - 0.5 * (1 / 3) ** 3)
-    assert meteor("a dog barks", ["A dog barking loudly."]) == pytest.approx(expected)
+    assert meteor("a dog barks", ["A dog barking loudly."], NoSynonyms()) == pytest.approx(expected)
 
 
-def test_meteor_knows_no_synonyms_and_takes_the_best_reference():
-    assert meteor("car", ["automobile"]) == 0
-    assert meteor("a dog barks", ["It rains.", "A dog barks."]) > 0.9
+def test_meteor_without_wordnet_knows_no_synonyms_and_takes_the_best_reference():
+    assert meteor("car", ["automobile"], NoSynonyms()) == 0
+    assert meteor("a dog barks", ["It rains.", "A dog barks."], NoSynonyms()) > 0.9
+    # 3 of 4 words in two chunks, "the" and "fell asleep": F = 3 / 4, penalty 0.5 * (2 / 3) ** 3
+    expected = 3 / 4 * (1 - 0.5 * (2 / 3) ** 3)
+    found = meteor("the kid fell asleep", ["The child fell asleep."], NoSynonyms())
+    assert found == pytest.approx(expected)
+
+
+@pytest.fixture
+def wordnet():
+    found = find_synonyms()
+    if not isinstance(found, WordNet):
+        pytest.skip("WordNet is not installed: apt-get install wordnet-base")
+    return found
+
+
+def test_meteor_with_wordnet_takes_a_synonym_for_the_word(wordnet):
+    assert wordnet.variant == "METEOR (exact, stem, WordNet synonyms)"
+    # one word of one in one chunk: F = 1, penalty 0.5
+    assert meteor("kid", ["child"]) == pytest.approx(0.5)
+    assert meteor("car", ["automobile"]) == 0  # NLTK looks for "automobil", which is no word
+    # all four words in one chunk: F = 1, penalty 0.5 * (1 / 4) ** 3
+    found = meteor("the kid fell asleep", ["The child fell asleep."])
+    assert found == pytest.approx(1 - 0.5 * (1 / 4) ** 3)
+    # "barks" and "barking" by stem; a hound and a dog can both be a cad: 3 of 3 in one chunk
+    found = meteor("a hound barks", ["a dog barking"])
+    assert found == pytest.approx(1 - 0.5 * (1 / 3) ** 3)
+    # "puppy" is no synonym of "dog": 2 of 3, chunks "a" and "barks"
+    found = meteor("a puppy barks", ["a dog barking"])
+    assert found == pytest.approx(2 / 3 * (1 - 0.5 * (2 / 2) ** 3))
+
+
+def test_a_folder_without_wordnet_leaves_synonyms_out_and_the_name_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("WNSEARCHDIR", str(tmp_path))
+    found = find_synonyms.__wrapped__()
+    assert found.variant == "METEOR (exact, stem, without synonyms)"
+    assert meteor("car", ["automobile"], found) == 0
 
 
 def test_label_recall_counts_sounds_named_by_a_telling_word():

@@ -6,29 +6,36 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from tokenizers import Tokenizer, models
-from transformers import WhisperConfig, WhisperForConditionalGeneration
 from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
+from mowe.__main__ import main
 from mowe.assistant import Assistant
 from mowe.audio import load_audio
+from mowe.config import EncoderConfig
 from mowe.data.manifest import read_manifest
+from mowe.encoders import build_encoder
 from mowe.errors import ConfigError, ManifestError, WeightsError
 from mowe.evaluation import baselines, origin, pinned, run
-from mowe.evaluation.__main__ import main
-from mowe.evaluation.asking import choose, conversation
+from mowe.evaluation.asking import Question, choose, conversation, describe
 from mowe.evaluation.baselines import find_baselines, whisper
 from mowe.evaluation.baselines.cepstra import cepstra_rows, cepstral_features, cosines
 from mowe.evaluation.baselines.majority import majority_rows
 from mowe.evaluation.baselines.noise import like_noise
 from mowe.evaluation.baselines.whisper import WhisperReader
 from mowe.evaluation.ledger import Ledger
+from mowe.evaluation.suites import find_suite
+from mowe.evaluation.summary import judged
 from mowe.evaluation.table import BEGIN, END, between_marks, markdown
 from mowe.evaluation.table import main as table_main
-from mowe.evaluation.tasks import EACH, SUITES, TASKS, Group, Suite
+from mowe.evaluation.tasks import EACH, MANIFEST, SUITES, TASKS, Group, Suite, Task
+from mowe.hints.decoder import WhisperDecoder
+from mowe.hints.vocabulary import byte_vocabulary
 
 RATE = 16_000
 PITCHES = {"dog bark": 200.0, "rain": 3000.0}  # Hz
+
+
+ONE = {"transcribe": Task(group="other", metrics=("accuracy",))}
 
 
 def line(name, task, label, split, **fields):
@@ -80,7 +87,7 @@ def tiny(tiny_model, monkeypatch):
             return super().stream(conversation, **settings)
 
     assistant = Counting(tiny_model)
-    monkeypatch.setattr(run, "load_assistant", lambda _: assistant)
+    monkeypatch.setattr(run, "load", lambda _, **__: assistant)
 
     def unreachable(_):
         raise WeightsError("offline")
@@ -90,13 +97,13 @@ def tiny(tiny_model, monkeypatch):
 
 
 def settings(manifest, **fields):
-    made = {"checkpoint": "tiny-random", "suite": "tiny", "manifest": manifest}
+    made = {"checkpoint": "tiny-random", "manifest": manifest}
     return run.EvaluationSettings(**made | {"out": manifest.parent / "out/tiny.json"} | fields)
 
 
 def arguments(manifest, *more):
     out = str(manifest.parent / "out/tiny.json")
-    return ["--manifest", str(manifest), "--suite", "tiny", "--out", out, *more]
+    return ["eval", "--manifest", str(manifest), "--out", out, *more]
 
 
 # --- runs ---------------------------------------------------------------------------------------
@@ -169,6 +176,16 @@ def test_rows_of_another_checkpoint_are_not_taken_up(tmp_path):
     assert len(Ledger(path, {"checkpoint": "a"})) == 0  # b's began the file anew
 
 
+def test_a_row_that_was_damaged_on_disk_is_asked_again(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    first = Ledger(path, {})
+    for number in range(3):
+        first.add("model", {"id": str(number), "answer": "rain"})
+    path.write_text(path.read_text().replace("rain", "bell", 1))
+    again = Ledger(path, {})
+    assert [again.find("model", str(number)) is None for number in range(3)] == [True, False, False]
+
+
 def test_earlier_turns_are_given_with_the_right_answers(manifest):
     example = next(one for one in read_manifest(manifest) if one.task == "presence")
     recording = load_audio(example.audio)
@@ -194,7 +211,7 @@ def test_the_fingerprint_follows_what_was_trained(tiny_model):
 def test_an_example_is_asked_once_and_by_the_first_group_that_fits(manifest):
     held_out = [one for one in read_manifest(manifest) if one.metadata["split"] == "dev"]
     groups = (Group("sound", "tones", 3), Group("sound", EACH, 2), Group("caption", limit=2))
-    suite = Suite(presets=(), groups=groups)
+    suite = Suite(groups=groups, tasks=TASKS)
     found = choose(held_out, suite, manifest.parent)
     assert [one.part for one in found] == ["tones"] * 3 + ["all sources"] * 2
     assert len({one.identity for one in found}) == 5
@@ -206,7 +223,7 @@ def test_an_even_draw_takes_as_many_of_each_label(manifest):
     sounds = [one for one in read_manifest(manifest) if one.task == "sound"]
     dogs = [one for one in sounds if one.metadata["label"] == "dog bark"]
     rare = [one for one in sounds if one not in dogs[1:]]
-    suite = Suite(presets=(), groups=(Group("sound", limit=2, even=True),))
+    suite = Suite(groups=(Group("sound", limit=2, even=True),), tasks=TASKS)
     for seed in range(5):
         found = choose(rare, suite, manifest.parent, seed=seed)
         assert {one.example.metadata["label"] for one in found} == {"rain", "dog bark"}
@@ -220,27 +237,71 @@ def test_digits_are_words_however_they_are_written():
 
 def test_every_group_of_a_suite_asks_a_task_that_is_measured():
     for suite in SUITES.values():
-        assert {group.task for group in suite.groups} == set(TASKS)
+        assert {group.task for group in suite.groups} == set(suite.tasks) == set(TASKS)
+
+
+def test_a_manifest_of_ones_own_is_measured_by_what_its_lines_say(tiny, tmp_path):
+    lines = [
+        line("a", "scene", "city park", "test"),  # an unknown task with labels
+        line("a", "keyword", None, "test"),  # one with nothing but a right answer
+        line("a", "describe", "", "test", references=["A tone.", "A whistle."]),
+        line("a", "dictation", "", "test"),
+        line("a", "caption", "", "test"),  # a known one without its labels
+    ]
+    soundfile.write(tmp_path / "a.wav", np.zeros(RATE), RATE)
+    path = tmp_path / "own.jsonl"
+    path.write_text("".join(f"{json.dumps(one)}\n" for one in lines))
+    result = run.evaluate(settings(path, split="test", measures={"dictation": "WER"}))
+    assert [(one["task"], one["group"], one["metric"]) for one in result["summary"]] == [
+        ("caption", "AC", "METEOR"),
+        ("describe", "other", "METEOR"),
+        ("dictation", "other", "WER"),
+        ("dictation", "other", "CER"),
+        ("keyword", "other", "accuracy"),
+        ("scene", "other", "accuracy"),
+    ]
+    labels = {row["task"]: row["label"] for row in result["rows"]}
+    assert (labels["scene"], labels["keyword"]) == ("city park", "none")  # its answer's words
+    assert f"| {result['meteor']} | " in markdown(result)
+    assert result["meteor"].startswith("METEOR (exact, stem, ")
+
+
+def test_an_answer_without_a_label_is_right_where_its_words_are(manifest):
+    found = read_manifest(manifest)
+    example = next(one for one in found if one.task == "transcribe")
+    question = Question(example, Task(group="other", metrics=("accuracy",)), "", "a.wav")
+    row = describe(question) | {"answer": "one, TWO"}
+    (right,), (wrong,) = judged([row], str, ONE), judged([row | {"answer": "one"}], str, ONE)
+    assert (right["correct"], wrong["correct"]) == (True, False)
 
 
 # --- refusals -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "code", "said"),
     [
-        (["--task", "dance"], "no task 'dance' is measured; there are transcribe"),
-        (["--suite", "huge"], "no suite 'huge'; there are mini, tiny"),
-        (["--baselines", "oracle"], "no baseline 'oracle'; there are none, all, majority"),
-        (["--limit", "0"], "limit must be at least 1"),
-        (["--suite", "mini"], "is of preset tiny-random, the suite mini is for mini and base-only"),
-        (["--split", "test"], "holds no held-out example"),
-        (["--task", "emotion"], "holds no held-out example"),
-        (["--manifest", "nowhere.jsonl"], "there is no manifest nowhere.jsonl"),
+        (
+            ["--task", "dance"],
+            2,
+            "no task 'dance' is measured; there are transcribe, sound, presence, caption",
+        ),
+        (["--suite", "huge"], 2, "no suite 'huge'; there are manifest, mini"),
+        (["--measure", "dance=WER"], 2, "no task 'dance' to measure; the manifest has caption, pr"),
+        (
+            ["--measure", "sound=BLEU"],
+            2,
+            "no measure 'BLEU' of sound; there are WER, accuracy, METEOR",
+        ),
+        (["--baselines", "oracle"], 2, "no baseline 'oracle'; there are none, all, majority"),
+        (["--limit", "0"], 2, "limit must be at least 1"),
+        (["--split", "test"], 2, "holds no held-out recording for any task"),
+        (["--suite", "mini", "--task", "emotion"], 2, "holds no held-out recording for emotion"),
+        (["--manifest", "nowhere.jsonl"], 2, "there is no manifest nowhere.jsonl"),
     ],
 )
-def test_one_clear_sentence_where_a_run_cannot_be_done(tiny, manifest, capsys, more, said):
-    assert main(arguments(manifest, *more)) == 1
+def test_one_clear_sentence_where_a_run_cannot_be_done(tiny, manifest, capsys, more, code, said):
+    assert main(arguments(manifest, *more)) == code
     error = capsys.readouterr().err
     assert said in error
     assert "Traceback" not in error
@@ -269,7 +330,7 @@ def test_the_majority_answers_with_the_most_frequent_of_the_options(manifest):
     found = read_manifest(manifest)
     train = [one for one in found if one.metadata["split"] == "train" and one.task == "sound"]
     dev = [one for one in found if one.metadata["split"] == "dev"]
-    asked = choose(dev, SUITES["tiny"], manifest.parent, tasks=["sound", "caption"])
+    asked = choose(dev, find_suite(MANIFEST, dev), manifest.parent, tasks=["sound", "caption"])
     rain = [one for one in train if one.metadata["label"] == "rain"]
     labels = {row["predicted"] for row in majority_rows(asked, [*train, *rain])}
     assert labels == {"rain"}
@@ -292,7 +353,7 @@ def test_the_probe_is_left_out_where_there_is_one_label(manifest):
     found = read_manifest(manifest)
     train = [one for one in found if one.metadata["split"] == "train"]
     dev = [one for one in found if one.metadata["split"] == "dev"]
-    asked = choose(dev, SUITES["tiny"], manifest.parent, tasks=["sound"])
+    asked = choose(dev, find_suite(MANIFEST, dev), manifest.parent, tasks=["sound"])
     rain = [one for one in train if one.metadata["label"] == "rain"]
     assert cepstra_rows(asked, rain) == []
 
@@ -303,36 +364,49 @@ def test_names_of_baselines():
     assert find_baselines("noise, majority") == ("noise", "majority")
 
 
-def test_the_reader_with_a_cache_writes_what_whole_passes_give(monkeypatch):
+@pytest.fixture
+def reader():
+    """A Whisper with random weights that knows bytes."""
+    vocabulary = byte_vocabulary()
+    architecture = {"d_model": 16, "encoder_layers": 1, "encoder_attention_heads": 2,
+                    "encoder_ffn_dim": 16, "num_mel_bins": 80}  # fmt: skip
+    config = EncoderConfig(name="w", family="whisper", source="random", architecture=architecture)
+    decoder = WhisperDecoder(
+        vocabulary=vocabulary.size, dim=16, layers=2, heads=2, inner_dim=16
+    ).eval()
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            parameter.normal_(std=0.5)
+    return WhisperReader(build_encoder(config), decoder, vocabulary)
+
+
+def test_the_reader_writes_the_likeliest_allowed_token_after_each_whole_text(reader, monkeypatch):
     monkeypatch.setattr(whisper, "MAX_TOKENS", 12)
-    specials = ["<|endoftext|>", "<|startoftranscript|>", "<|notimestamps|>", "<|0.00|>"]
-    vocabulary = {f"w{number}": number for number in range(40)}
-    vocabulary |= {name: 40 + number for number, name in enumerate(specials)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="w0"))
-    tokenizer.add_special_tokens(specials)
-    config = WhisperConfig(
-        vocab_size=len(vocabulary), d_model=16, encoder_layers=1, decoder_layers=2,
-        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
-        decoder_ffn_dim=16, pad_token_id=40, bos_token_id=40, eos_token_id=40,
-        decoder_start_token_id=41, init_std=0.5,
-    )  # fmt: skip
-    model = WhisperForConditionalGeneration(config)
-    reader = WhisperReader(model, tokenizer, suppressed=[3, 41], suppressed_first=[5])
-    assert reader.opening == [41, 42]  # a small vocabulary knows English alone
     recording = load_audio((np.random.default_rng(0).uniform(-0.1, 0.1, RATE), RATE))
-    written = reader.read(recording).split()
-    features = reader.features(recording.samples, sampling_rate=RATE, return_tensors="pt")
-    ids, words = [41, 42], []
-    encoded = model.model.encoder(features.input_features)
-    for step in range(len(written)):  # the whole text again for every token
-        with torch.inference_mode():
-            found = model(encoder_outputs=encoded, decoder_input_ids=torch.tensor([ids]))
-        logits = found.logits[0, -1].clone()
-        logits[[3, 41, 42, 43, *([5] if step == 0 else [])]] = float("-inf")
-        ids.append(int(logits.argmax()))
-        words.append(tokenizer.id_to_token(ids[-1]))
-    assert written
-    assert written == words
+    words = reader.vocabulary
+    samples = torch.zeros(1, 30 * RATE)
+    samples[0, :RATE] = torch.from_numpy(recording.samples)
+    frames = reader.encoder(samples, torch.tensor([30 * RATE])).frames
+    assert frames.shape == (1, 1500, 16)
+    ids = [words.start, words.first_time - 1]  # so small a vocabulary knows English alone
+    while len(ids) < 2 + 12:  # the whole text again for every token
+        scores = reader.decoder(ids, 0, reader.decoder.hear(frames))[-1].clone()
+        scores[[*words.never, *range(words.first_time, words.size)]] = float("-inf")
+        if len(ids) == 2:
+            scores[[words.blank, words.end]] = float("-inf")
+        ids.append(int(scores.argmax()))
+        if ids[-1] == words.end:
+            break
+    assert len(ids) > 3
+    assert reader.read(recording) == words.text(ids[2:]).strip()
+
+
+def test_a_reader_of_many_languages_is_told_that_it_hears_english(reader, monkeypatch):
+    monkeypatch.setattr(whisper, "MULTILINGUAL_VOCABULARY", reader.vocabulary.size)
+    words = reader.vocabulary
+    told = WhisperReader(reader.encoder, reader.decoder, words)
+    spoken = [words.languages["English"], words.tasks["transcribe"]]
+    assert told.opening == [words.start, *spoken, words.first_time - 1]
 
 
 # --- tables -------------------------------------------------------------------------------------
@@ -355,7 +429,7 @@ def test_the_table_goes_between_the_marks_of_a_page(tiny, manifest, capsys):
     page.write_text("# Title\n")
     assert table_main([str(out), "--readme", str(page)]) == 1
     assert table_main([str(page)]) == 1
-    assert "is no results file" in capsys.readouterr().err
+    assert "page.md is not JSON" in capsys.readouterr().err
 
 
 def test_marks_in_the_wrong_order_are_refused():

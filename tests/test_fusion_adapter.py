@@ -52,6 +52,15 @@ def test_fusion_weighs_adds_and_concatenates():
     assert fused[1, 2].tolist() == pytest.approx([0, 0, 0, 0.5, -0.5, 0.25, -0.25], abs=1e-3)
 
 
+def test_nothing_sounds_behind_the_last_frame_of_a_weak_encoder():
+    fusion = Fusion((2,), weak_dim=2, frame_rate=50.0)
+    torch.nn.init.ones_(fusion.projections[0][1].bias)
+    mask = torch.tensor([[True, True, False]])  # a batch mate has a third frame
+    weak = {0: WeakFeatures(torch.tensor([0]), torch.zeros(1, 3, 2), mask, 50.0)}
+    fused = fusion(torch.zeros(1, 4, 1), weak, (torch.ones(1, 1),))
+    assert fused[0, :, 1].tolist() == [1, 1, 0, 0]
+
+
 def test_fusion_refuses_weights_of_another_pool():
     with pytest.raises(ValueError, match="weights must be"):
         Fusion((2,), 2, 50.0)(torch.zeros(1, 4, 3), {}, (torch.ones(1, 3),))

@@ -32,9 +32,9 @@ def device(request) -> str:
 
 @pytest.fixture(scope="module")
 def shipped():
-    from mowe.assistant.assistant import SHIPPED
+    from mowe.shipped import CHECKPOINTS
 
-    return SHIPPED["mini"]
+    return CHECKPOINTS["mini"]
 
 
 @pytest.fixture(scope="module")

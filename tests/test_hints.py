@@ -62,7 +62,7 @@ def test_a_packed_decoder_keeps_its_scores_within_what_eight_bits_hold(tmp_path)
 
 
 def test_a_folder_without_a_whisper_is_refused(tmp_path):
-    with pytest.raises(WeightsError, match=r"cannot read .*config\.json"):
+    with pytest.raises(WeightsError, match=r"config\.json cannot be read"):
         load_decoder(tmp_path)
     (tmp_path / "config.json").write_text('{"d_model": 32}')
     with pytest.raises(WeightsError, match="lacks 'vocab_size'"):

@@ -231,12 +231,13 @@ def test_the_map_that_ships_is_whole_and_its_clips_are_credited():
 
 
 def test_the_shipped_routing_is_what_the_shipped_model_says():
-    from mowe.assistant import SHIPPED, Assistant
+    from mowe.assistant import Assistant
     from mowe.audio import load_audio
     from mowe.checkpoint import MoWE
+    from mowe.shipped import CHECKPOINTS
 
     # The map was made in bfloat16; in float32 probabilities differ by up to 0.02.
-    model = MoWE.from_pretrained(SHIPPED["mini"], device="cpu", dtype=torch.bfloat16)
+    model = MoWE.from_pretrained(CHECKPOINTS["mini"], device="cpu", dtype=torch.bfloat16)
     assistant = Assistant(model, card="")
     made = read_map(ROOT / "assets" / "map")
     table = made.records.table

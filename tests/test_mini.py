@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from mowe.assistant import SHIPPED, Assistant, load_assistant
+from mowe.assistant import Assistant, load
 from mowe.audio import load_audio
 from mowe.evaluation.scores import same_words, word_error_rate
 from mowe.model import make_batch
 from mowe.model.language_model import AUDIO_MARK, Message
+from mowe.shipped import CHECKPOINTS
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "assets" / "examples"
@@ -21,7 +22,7 @@ FIXTURES = ROOT / "tests" / "fixtures"
 
 @pytest.fixture(scope="module")
 def mini() -> Assistant:
-    return load_assistant("mini", device="cpu")
+    return load("mini", device="cpu")
 
 
 def test_four_in_five_of_the_shipped_examples_are_answered_right(mini):
@@ -64,7 +65,7 @@ def test_a_reply_is_the_one_that_transformers_decodes(mini, name):
 
 
 def test_every_shipped_file_stays_below_16_mb_and_all_below_30():
-    sizes = [path.stat().st_size for path in SHIPPED["mini"].iterdir()]
+    sizes = [path.stat().st_size for path in CHECKPOINTS["mini"].iterdir()]
     assert max(sizes) < 16e6
     assert sum(sizes) < 30e6
 

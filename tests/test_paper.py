@@ -27,7 +27,7 @@ from mowe.encoders.base import AudioEncoder
 from mowe.model import AudioBatch, Features, Heard, MoWEModel
 from mowe.model.control import RoutingControl
 from mowe.model.language_model import AUDIO_MARK, LanguageModel, Message
-from mowe.model.routing import Router, pool_frames, routing_loss
+from mowe.model.routing import Router, StepRouting, pool_frames, routing_loss
 from mowe.presets import TINY_RANDOM
 
 SAYS = {"base": ((3.0, 1.0), (1.0, 3.0)), "a": ((5.0, 1.0),) * 2, "b": ((1.0, 5.0),) * 2}
@@ -41,10 +41,10 @@ class Known(AudioEncoder):
     def __init__(self, config: EncoderConfig):
         super().__init__(config.name, dim=2, frames_per_second=RATE / FRAME, sample_rate=RATE)
         self.says = torch.nn.Parameter(torch.tensor(SAYS[config.name]))
-        self.heard: list[int] = []  # recordings in each call
+        self.heard: list[list[float]] = []  # signs of the recordings in each call
 
     def encode(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        self.heard.append(len(waveforms))
+        self.heard.append(waveforms[:, 0].sign().tolist())
         frames = self.says[(waveforms[:, 0] < 0).long()]
         counts = lengths // FRAME
         return frames[:, None].expand(-1, int(counts.max()), -1), counts
@@ -163,12 +163,13 @@ def test_the_dependent_router_sees_the_mean_of_the_real_frames_only(build):
 
 def test_only_the_picked_encoders_listen_each_once(build):
     model = build()
-    encode(model, recordings())
+    encode(model, recordings(signs=(-1, 1)))
     a, b = model.pool
-    assert (a.heard, b.heard) == ([1], [2])  # a is picked for the first, b by someone for both
-    both = build(kind="dependent")
-    encode(both, recordings(signs=(1, 1)))
-    assert [one.heard for one in both.pool] == [[2], []]
+    assert a.heard == [[1]]  # the dependent router's pick for the second
+    assert b.heard == [[-1, 1]]  # that for the first, and the independent router's for both
+    alone = build(kind="dependent")
+    encode(alone, recordings(signs=(1, 1)))
+    assert [one.heard for one in alone.pool] == [[[1, 1]], []]
 
 
 # Fusion: z_indep and z_dep beside z_base, in this order
@@ -274,6 +275,26 @@ def test_diversity_falls_where_all_recordings_are_routed_alike(build):
     assert loss.diversity.item() == pytest.approx(loss.dependent_entropy.item(), abs=1e-5)
 
 
+def test_the_losses_of_micro_batches_add_up_to_those_of_the_whole_step(build):
+    model = build()
+    whole = encode(model, recordings()).routing
+    step = StepRouting(whole.dependent.detach().mean(dim=0), 2)
+    parts = [
+        routing_loss(encode(model, recordings(frames=(4,), signs=(sign,))).routing, step)
+        for sign in (1, -1)
+    ]
+    # each recording alone has a diversity of 0.56, the two of them ln 2
+    assert sum(part.diversity for part in parts).item() == pytest.approx(math.log(2), abs=1e-4)
+    together = routing_loss(whole)
+    for name in together._fields:
+        added = sum(getattr(part, name) for part in parts)
+        assert added.item() == pytest.approx(getattr(together, name).item(), abs=1e-5)
+    router = list(model.router.parameters())
+    added = torch.autograd.grad(sum(part.total for part in parts), router)
+    for one, other in zip(added, torch.autograd.grad(together.total, router), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
 def test_the_loss_is_next_token_loss_plus_a_tenth_of_the_routing_loss(build):
     model = build()
     losses = next_token_loss(model, model.listen(recordings()))
@@ -342,7 +363,7 @@ def test_copies_of_a_frozen_encoder_listen_once_and_are_warned_of(build):
         model.router.dependent[1].bias.copy_(torch.tensor([9.0, 0.0]))  # a for all
     features = encode(model, recordings())
     a, b = model.pool
-    assert (a.heard, b.heard) == ([2], [])
+    assert (a.heard, b.heard) == ([[1, -1]], [])
     assert sorted(features.weak) == [0, 1]
     assert torch.equal(features.weak[0].frames, features.weak[1].frames)
 
@@ -352,7 +373,7 @@ def test_each_copy_gets_the_rows_that_chose_it(build):
         model = MoWEModel(pool_of_copies("none"))
     rows = {0: torch.tensor([0, 2]), 1: torch.tensor([1, 2])}
     found = model.encode_pool(recordings((4, 1, 2), (1, -1, 1)), rows)
-    assert model.pool[0].heard == [3]
+    assert model.pool[0].heard == [[1, -1, 1]]
     for position, some in rows.items():
         assert found[position].rows.tolist() == some.tolist()
         counts = found[position].mask.sum(1).tolist()
@@ -364,7 +385,7 @@ def test_trained_copies_each_listen_for_themselves(build):
     model = MoWEModel(pool_of_copies("full"))
     rows = torch.tensor([0, 1])
     model.encode_pool(recordings(), {0: rows, 1: rows})
-    assert [one.heard for one in model.pool] == [[2], [2]]
+    assert [one.heard for one in model.pool] == [[[1, -1]]] * 2
 
 
 @pytest.mark.filterwarnings("error")

@@ -67,7 +67,18 @@ def test_more_recordings_are_added_to_a_finished_file(written):
     file.add(LabelledClip(Path("c.wav")), "cc", answer_of(1))
     assert file.close() == 4
     assert read_records(written).table["path"].tolist() == ["a.wav", "b.wav", "b.wav", "c.wav"]
-    assert [one.name for one in written.parent.iterdir()] == [written.name]
+    found = sorted(one.name for one in written.parent.iterdir())
+    assert found == [written.name, f"{written.name}.sha256"]
+
+
+def test_a_changed_byte_is_refused_until_the_sum_is_taken_away(written):
+    content = bytearray(written.read_bytes())
+    content[content.rindex(b"parquet-cpp")] ^= 1  # who wrote it: nothing that pyarrow looks at
+    written.write_bytes(content)
+    with pytest.raises(RecordsError, match="is not the file that .*.sha256 was written for"):
+        read_records(written)
+    (written.parent / f"{written.name}.sha256").unlink()
+    assert len(read_records(written)) == 3
 
 
 def test_parts_of_a_killed_run_are_joined_by_the_next(tmp_path):

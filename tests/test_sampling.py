@@ -10,8 +10,8 @@ import pytest
 
 from mowe.data.manifest import Example
 from mowe.data.sampling import (
-    ExampleSampler,
     Sound,
+    StepSampler,
     by_clip,
     micro_batches,
     seconds,
@@ -69,33 +69,33 @@ def test_further_questions_about_a_clip_become_turns():
 
 
 def test_a_step_is_a_function_of_seed_and_number():
-    sampler = ExampleSampler(groups=GROUPS, size=8, versions=3)
+    sampler = StepSampler(groups=GROUPS, size=8, versions=3)
     assert sampler.step(3) == replace(sampler).step(3)
     assert sampler.step(3) != sampler.step(4)
     assert sampler.step(3) != replace(sampler, seed=1).step(3)
 
 
 def test_tasks_are_drawn_by_weight_and_mixed_in_every_step():
-    sampler = ExampleSampler(groups=GROUPS, weights={"b": 3.0}, size=4000)
+    sampler = StepSampler(groups=GROUPS, weights={"b": 3.0}, size=4000)
     counts = Counter(sound.example.task for sound in sampler.step(0))
     assert counts["b"] == pytest.approx(3000, abs=150)
-    none = ExampleSampler(groups=GROUPS, weights={"b": 0.0}, size=20)
+    none = StepSampler(groups=GROUPS, weights={"b": 0.0}, size=20)
     assert {sound.example.task for sound in none.step(0)} == {"a"}
-    parts = [micro_batches(ExampleSampler(groups=GROUPS, size=32).step(n), 4) for n in range(5)]
+    parts = [micro_batches(StepSampler(groups=GROUPS, size=32).step(n), 4) for n in range(5)]
     for step in parts:
         assert {one.example.task for part in step for one in part} == {"a", "b"}
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 8])
 def test_a_step_holds_the_same_examples_however_it_is_split(count):
-    drawn = ExampleSampler(groups=GROUPS, size=32, versions=2).step(0)
+    drawn = StepSampler(groups=GROUPS, size=32, versions=2).step(0)
     parts = micro_batches(drawn, count)
     assert [len(part) for part in parts] == [32 // count] * count
     assert Counter(map(str, itertools.chain(*parts))) == Counter(map(str, drawn))
 
 
 def test_versions_are_drawn_and_a_fixed_source_has_one_each():
-    sampler = ExampleSampler(groups={"a": GROUPS["a"][:1]}, size=60, versions=3)
+    sampler = StepSampler(groups={"a": GROUPS["a"][:1]}, size=60, versions=3)
     assert {sound.version for sound in sampler.step(0)} == {0, 1, 2}
     fixed = replace(GROUPS["a"][0], metadata={"source": "synthetic"})
     only = replace(sampler, groups={"a": [fixed]}, fixed_version_sources=["synthetic"])
@@ -105,7 +105,7 @@ def test_versions_are_drawn_and_a_fixed_source_has_one_each():
 def test_a_conversation_holds_further_questions_about_its_clip():
     clip = GROUPS["a"][0]
     other = replace(clip, messages=(("user", "And?"), ("assistant", "Rain.")))
-    sampler = ExampleSampler(
+    sampler = StepSampler(
         groups={"a": [clip]}, size=1, siblings=by_clip([clip, other]), follow_ups=2
     )
     (sound,) = sampler.step(0)

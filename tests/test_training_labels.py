@@ -74,7 +74,9 @@ def checkpoint(tmp_path) -> Path:
     names = {"gender": ("man", "woman"), "language": ("Dutch", "Greek")}
     adapter = replace(UNTRAINED.adapter, names=names, events=SOUND_NAMES)
     model = MoWE.from_config(replace(UNTRAINED, adapter=adapter), device="cpu")
-    model.adapter.namer.pause.bias.data.fill_(-99.0)  # it hears a sound in every token
+    namer = model.adapter.namer
+    namer.pause.bias.data.fill_(-99.0)  # it hears a sound in every token, and knows none
+    namer.event.weight.data.zero_(), namer.event.bias.data.zero_()
     model.save_pretrained(tmp_path / "start")
     return tmp_path / "start"
 

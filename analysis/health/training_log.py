@@ -1,6 +1,5 @@
 """The `metrics.jsonl` of a run, read as a table with a row per logged training step."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from mowe.errors import LogError
+from mowe.files import read_jsonl
 
 NUMBERS = ("loss", "effective_encoders", "memory_mb", "gpu_memory_mb")
 MAX_LINES = 50_000
@@ -44,31 +44,21 @@ def read_log(path: str | Path) -> LoggedRun:
         LogError: If the file cannot be read, a line is of another format, or none has a loss.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise LogError(f"{path.name} cannot be read: {reason}; {FORMAT}") from error
-    if len(lines) > MAX_LINES:
-        raise LogError(f"{path.name} has {len(lines)} lines, at most {MAX_LINES} are read")
-    rows = [
-        row
-        for number, line in enumerate(lines, 1)
-        if line.strip() and (row := _row(line, f"line {number} of {path.name}"))
-    ]
+    rows = []
+    for number, (place, fields) in enumerate(read_jsonl(path, LogError, FORMAT), start=1):
+        if number > MAX_LINES:
+            raise LogError(
+                f"{path.name} has more than {MAX_LINES} lines, which is all that is read"
+            )
+        if row := _row(fields, place):
+            rows.append(row)
     if not rows:
         raise LogError(f"{path.name} has no line with a loss; {FORMAT}")
     return LoggedRun(path.name, _ordered(pd.DataFrame(rows), path.name))
 
 
-def _row(line: str, place: str) -> dict[str, Any] | None:
+def _row(fields: Mapping[str, Any], place: str) -> dict[str, Any] | None:
     """One line's fields; None where it reports no loss."""
-    try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise LogError(f"{place} is not JSON; {FORMAT}") from error
-    if not isinstance(fields, dict):
-        raise LogError(f"{place} is no JSON object; {FORMAT}")
     stage, step = fields.get("stage"), fields.get("step")
     if not (isinstance(stage, str) and stage.isprintable() and 0 < len(stage) <= MAX_STAGE_CHARS):
         raise LogError(f"{place} has no stage, a short text; {FORMAT}")

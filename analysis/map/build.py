@@ -4,24 +4,24 @@ Clips whose terms let us pass them on become short Opus files; of the others onl
 the routing are kept.
 """
 
-import argparse
 import random
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tqdm import tqdm
 
 from mowe.analysis.map_folder import CLIPS, RECORDS, MapFolder, write_coordinates
-from mowe.assistant import DEFAULT_CHECKPOINT, Assistant, load_assistant
+from mowe.assistant import Assistant
 from mowe.audio import load_audio
 from mowe.audio.writing import write_opus
 from mowe.data.manifest import Example, read_manifest
 from mowe.data.records import LabelledClip, RecordsFile, content_sha256, parts_folder
 from mowe.errors import ConfigError
+from mowe.files import is_file_name
 
 CLIP_RATE = 16_000  # Hz, of a shipped clip
 CLIP_BITS = 13_000  # a second
@@ -100,31 +100,6 @@ def build_map(
     return write_coordinates(out, seed)
 
 
-def add_map_command(commands: Any) -> None:
-    """`map` for the command line of `python -m analysis`."""
-    page = commands.add_parser("map", help="build the map that ships with the app")
-    page.add_argument("manifest", type=Path, help="of a built corpus")
-    page.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="it is replaced")
-    page.add_argument("--model", default=DEFAULT_CHECKPOINT, help="preset, folder or hub repo")
-    page.add_argument("--fraction", type=float, default=1.0, help="of every source's share (1)")
-    page.add_argument("--seed", type=int, default=0, help="of the choice and of UMAP (0)")
-
-
-def run_map(given: argparse.Namespace) -> str:
-    """Build what was asked for, and say what it became.
-
-    Raises:
-        MoweError: As `build_map` and `load_assistant` do.
-    """
-    if not 0 < given.fraction <= 1:
-        raise ConfigError(f"--fraction is above 0 and at most 1, found {given.fraction}")
-    assistant = load_assistant(given.model)
-    made = build_map(assistant, given.manifest, given.out, seed=given.seed, fraction=given.fraction)
-    size = sum(path.stat().st_size for path in given.out.rglob("*") if path.is_file())
-    clips = sum(1 for _ in (given.out / CLIPS).rglob("*.opus"))
-    return f"{len(made.records)} recordings, {clips} with their sound, {size / 1e6:.1f} MB"
-
-
 def choose(
     examples: Sequence[Example], shares: Sequence[Share], seed: int
 ) -> list[tuple[Example, bool]]:
@@ -170,7 +145,10 @@ def _in_turn(examples: list[Example], count: int, draw: random.Random) -> Iterat
 def _placed(example: Example, shipped: bool, out: Path) -> tuple[Path, LabelledClip]:
     """The file that is heard, and the record's source with its path in the map's folder."""
     source = LabelledClip.of_example(example)
-    name = Path(str(example.metadata["source"])) / source.path.stem
+    folder = str(example.metadata["source"])
+    if not is_file_name(folder):
+        raise ConfigError(f"a source is named as a folder can be, found {folder!r}")
+    name = Path(folder) / source.path.stem
     if not shipped:
         return source.path, replace(source, path=name.with_suffix(source.path.suffix))
     inside = Path(CLIPS) / name.with_suffix(".opus")

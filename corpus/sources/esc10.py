@@ -1,7 +1,6 @@
 """ESC-10: environmental sounds in ten classes; folds 1-3 train, fold 4 dev."""
 
 import functools
-import json
 import random
 import re
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from corpus.clips import SOUND_RATE, Clip, Materials, Source
 from corpus.download import CorpusError
 from corpus.sound import read_sound
+from mowe.files import read_jsonl
 
 SPLITS = {"1": "train", "2": "train", "3": "train", "4": "dev"}  # by fold; fold 5 is for tests
 SECONDS = 5.0  # every clip
@@ -40,7 +40,7 @@ def labels(folder: Path) -> dict[Path, str]:
 
 
 def _labels_of_table(table: Path, folder: Path) -> dict[Path, str]:
-    rows = [json.loads(line) for line in table.read_text().splitlines()]
+    rows = [row for _, row in read_jsonl(table, CorpusError)]
     paths = {table.parent / row["path"]: row["label"] for row in rows if "label" in row}
     return {path: label for path, label in paths.items() if path.parent == folder}
 

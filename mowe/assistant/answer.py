@@ -12,6 +12,8 @@ from mowe.audio import Recording
 from mowe.errors import QuestionError
 from mowe.model.routing import Routing
 
+UNTRAINED = "this mixture has not been trained"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
@@ -71,6 +73,7 @@ class Answer:
     mode: str
     versions: dict[str, str]
     finished: bool
+    notice: str = ""  # what must be known of the mixture: `UNTRAINED`, or nothing
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per window: seconds, nats, and a column per router and encoder."""

@@ -7,13 +7,12 @@ long recording becomes windows, and the answer says how they were used (decision
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from mowe.assistant.answer import Answer, Sampling, Turn, versions
+from mowe.assistant.answer import UNTRAINED, Answer, Sampling, Turn, versions
 from mowe.assistant.listening import Listener
 from mowe.assistant.memory import HeardMemory
 from mowe.assistant.prompts import (
@@ -33,10 +32,7 @@ from mowe.errors import QuestionError
 from mowe.hints import Transcript, as_dict
 from mowe.model.control import RoutingControl
 from mowe.model.language_model import IGNORED, Prompt
-from mowe.presets import PRESETS
 
-DEFAULT_CHECKPOINT = "mini"
-SHIPPED = {"mini": Path(__file__).parents[2] / "assets" / "mowe-mini"}
 MAX_AUDIO_TOKENS = 800  # in one prompt; about four minutes
 
 
@@ -79,6 +75,11 @@ class Assistant:
     def preset(self) -> str:
         """Name of the mixture's preset."""
         return self.model.config.preset
+
+    @property
+    def notice(self) -> str:
+        """What must be known of its answers: that the mixture was never trained, or nothing."""
+        return "" if self.model.trained else UNTRAINED
 
     @property
     def window_seconds(self) -> float:
@@ -341,30 +342,10 @@ class Assistant:
             mode=mode,
             versions=versions(),
             finished=False,
+            notice=self.notice,
         )
 
 
 def _mean_fused(windows: Sequence[RoutedWindow]) -> np.ndarray:
     seconds = [one.routing.end - one.routing.start for one in windows]
     return mean_vector([one.fused for one in windows if one.fused is not None], seconds)
-
-
-def load_assistant(name: str = DEFAULT_CHECKPOINT, *, device: str | None = None) -> Assistant:
-    """Load a checkpoint or preset and answer with it.
-
-    Args:
-        name: `mini` (the shipped checkpoint), another preset, a checkpoint folder, or a hub repo.
-        device: `cpu`, `cuda`, ...; None takes a GPU where there is one.
-
-    Raises:
-        CheckpointError: If the checkpoint is incomplete or its components changed.
-        WeightsError: If a component cannot be fetched or verified.
-    """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    shipped = SHIPPED.get(name)
-    if shipped is not None and shipped.is_dir():
-        card = (shipped / "README.md").read_text(encoding="utf-8")
-        return Assistant(MoWE.from_pretrained(shipped, device=device), card=card)
-    if name in PRESETS:
-        return Assistant(MoWE.from_preset(name, device=device))
-    return Assistant(MoWE.from_pretrained(name, device=device))

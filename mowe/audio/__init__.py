@@ -1,6 +1,6 @@
 """The audio room: any recording in, checked mono samples out, with an account of what was done."""
 
-from mowe.audio.files import file_hash, open_recording
+from mowe.audio.files import check_recording, file_hash, open_recording
 from mowe.audio.formats import AUDIO_SUFFIXES
 from mowe.audio.limits import AudioLimits
 from mowe.audio.loading import load_audio
@@ -15,6 +15,7 @@ __all__ = [
     "DecodingPool",
     "Recording",
     "Treatment",
+    "check_recording",
     "file_hash",
     "load_audio",
     "log_mel",

@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 import av
 import soundfile
 
-from mowe.audio.formats import READABLE, describe_content
+from mowe.audio.formats import HEAD_BYTES, refusal
 from mowe.audio.headers import Ending, ending, ogg_streams, read_at
 from mowe.audio.limits import AudioLimits, duration
 from mowe.audio.mixing import Mixer
@@ -66,8 +66,7 @@ def decode(file: BinaryIO, out: BinaryIO, name: str, limits: AudioLimits) -> Dec
     end = ending(file)
     attempts = _attempts(file, out, name, limits, end)
     if not attempts:
-        content = describe_content(read_at(file, 0, 4096))
-        raise AudioError(f"{name} holds {content}; {READABLE} can be read.")
+        raise AudioError(refusal(name, read_at(file, 0, HEAD_BYTES)))
     best = max(attempts, key=lambda one: one.mixer.seconds)
     channel = best.mixer.levels.lone_channel()
     mixer = best.mixer

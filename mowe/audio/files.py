@@ -6,6 +6,7 @@ import os
 import stat
 from pathlib import Path
 
+from mowe.audio.formats import HEAD_BYTES, TEXT, describe_content, refusal
 from mowe.audio.limits import AudioLimits
 from mowe.errors import AudioError
 
@@ -44,6 +45,22 @@ def open_recording(
         file.close()
         raise
     return file
+
+
+def check_recording(path: Path, *, limits: AudioLimits | None = None) -> None:
+    """Look whether a file can be a recording, without decoding it; decoding may still refuse it.
+
+    Raises:
+        AudioError: See `open_recording`; or if it holds text.
+    """
+    name = printable(path.name)
+    try:
+        with open_recording(path, limits=limits) as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise AudioError(f"{name} cannot be read: {error.strerror}.") from None
+    if describe_content(head) == TEXT:
+        raise AudioError(refusal(name, head))
 
 
 def file_hash(path: Path, *, limits: AudioLimits | None = None) -> str:

@@ -39,6 +39,8 @@ FORMATS = (
 AUDIO_SUFFIXES = frozenset(ending for one in FORMATS for ending in one.endings)
 # FFmpeg also opens playlists and session descriptions, which name other files and hosts.
 DEMUXERS = ",".join(demuxer for one in FORMATS for demuxer in one.demuxers)
+HEAD_BYTES = 4096  # from which content is guessed
+TEXT = "text"  # what no format here begins with
 READABLE = f"{', '.join(one.word for one in FORMATS[:-1])} and {FORMATS[-1].word}"
 
 
@@ -55,12 +57,15 @@ def marked_format(head: bytes) -> str | None:
     )
 
 
+def refusal(name: str, head: bytes) -> str:
+    """Why a file that begins like this cannot be read, in a sentence."""
+    return f"{name} holds {describe_content(head)}; {READABLE} can be read."
+
+
 def describe_content(head: bytes) -> str:
     """What a file that nothing could read seems to hold, from its first bytes."""
     if word := marked_format(head):
         return f"a damaged or incomplete {word} recording"
     text = head[:512].decode("utf-8", errors="replace").rstrip("\ufffd")  # cut inside a letter
     readable = all(letter.isprintable() or letter.isspace() for letter in text)
-    return (
-        "text" if readable and "\ufffd" not in text and text else "a format that is not read here"
-    )
+    return TEXT if readable and "\ufffd" not in text and text else "a format that is not read here"

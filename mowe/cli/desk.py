@@ -1,4 +1,7 @@
-"""What the commands that listen share: the model, the recordings, and the list of bad ones."""
+"""What the commands share: options, the model, recordings, and the list of bad ones.
+
+Imports nothing of the model, so that files are looked at before it is loaded.
+"""
 
 import argparse
 import sys
@@ -6,64 +9,77 @@ import time
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tqdm import tqdm
 
-from mowe.assistant import DEFAULT_CHECKPOINT, Answer, Assistant, load_assistant
-from mowe.audio import AUDIO_SUFFIXES, AudioLimits, Recording, load_audio
+from mowe.audio import AUDIO_SUFFIXES, AudioLimits, Recording, check_recording, load_audio
 from mowe.cli.interrupt import kept_interrupt
 from mowe.cli.text import printable, tell
-from mowe.errors import AudioError, CheckpointError, ConfigError, MoweError
-from mowe.model.control import RoutingControl
+from mowe.errors import AudioError, ConfigError
 
-AssistantFactory = Callable[[str], Assistant]  # takes a preset, a folder or a hub repo
+if TYPE_CHECKING:
+    from mowe.assistant import Answer, Assistant
+    from mowe.model.control import RoutingControl
+
+MANIFEST = ".jsonl"
 
 
 class Desk:
-    """One command's model and recordings.
+    """One command's options, model and recordings.
 
     Args:
         options: The parsed command line.
         out: Where results go; everything else goes to standard error.
-        factory: Makes the assistant; called once, when the first recording was decoded.
+        factory: Makes the assistant from a name, in place of `mowe.load`; called once, when the
+            first recording was decoded.
     """
 
     def __init__(
-        self, options: argparse.Namespace, out: TextIO, factory: AssistantFactory | None
+        self,
+        options: argparse.Namespace,
+        out: TextIO,
+        factory: "Callable[[str], Assistant] | None" = None,
     ) -> None:
         self.options, self.out = options, out
-        self.factory = factory or load_assistant
+        self.factory = factory
+        self.files: list[Path] = list(options.files)  # those that may be usable, once checked
         self.failures: list[str] = []
-        chosen = {"max_seconds": options.max_seconds, "max_bytes": options.max_bytes}
-        self.limits = AudioLimits(**given(chosen))
 
     @cached_property
-    def assistant(self) -> Assistant:
+    def limits(self) -> AudioLimits:
+        """Which recordings are accepted."""
+        options = self.options
+        chosen = {"max_seconds": options.max_seconds, "max_bytes": options.max_bytes}
+        return AudioLimits(**given(chosen))
+
+    @cached_property
+    def assistant(self) -> "Assistant":
         """The model, loaded when it is first needed.
 
         Raises:
-            CheckpointError: If there is no such checkpoint, or it cannot be used.
+            MoweError: As `mowe.load` does.
         """
-        name = self.options.model or DEFAULT_CHECKPOINT
-        try:
-            return self.factory(name)
-        except MoweError:
-            raise
-        except (OSError, ValueError) as error:  # what the hub's client says to a name or a network
-            reason = str(error).splitlines()[0].rstrip(".")
-            raise CheckpointError(
-                f"{name} cannot be loaded ({reason});"
-                " a preset, a checkpoint folder or a hub repo is needed"
-            ) from error
+        options = self.options
+        if self.factory:
+            assistant = self.factory(options.model)
+        else:
+            from mowe.assistant import load
+
+            assistant = load(options.model, untrained=options.untrained)
+        if assistant.notice:
+            tell(f"note: {assistant.notice}")
+        return assistant
 
     @cached_property
-    def control(self) -> RoutingControl:
+    def control(self) -> "RoutingControl":
         """The routing that was asked for.
 
         Raises:
             ConfigError: If it names an encoder that the model does not have.
         """
+        from mowe.model.control import RoutingControl
+
         options, known = self.options, self.assistant.encoder_names
         unknown = [one for one in options.force_encoder + options.mask_encoder if one not in known]
         if unknown:
@@ -77,6 +93,31 @@ class Desk:
             dense=options.dense,
             no_weak=options.no_weak,
         )
+
+    def check_inputs(self) -> None:
+        """Look at every file that was named, and say at once which cannot be used.
+
+        Bad recordings leave `files`.
+
+        Raises:
+            ConfigError: If a file is missing that the whole command needs.
+        """
+        options = self.options
+        needed = [(name, getattr(options, name)) for name in options.inputs]
+        if options.walks:
+            needed += [("manifest", path) for path in self.files if _is_manifest(path)]
+        for name, path in needed:
+            if path is not None and not path.exists():
+                raise ConfigError(f"there is no {name} {path}; an existing one is needed")
+        for path in list(self.files):
+            if options.walks and (_is_manifest(path) or _is_folder(path)):
+                continue
+            try:
+                check_recording(path, limits=self.limits)
+            except AudioError as error:
+                self.files.remove(path)
+                self.fail(path, error)
+                tell(f"error: {self.failures[-1]}")
 
     def for_each(
         self, paths: Iterable[Path], work: Callable[[Path, Recording, float], None]
@@ -102,15 +143,14 @@ class Desk:
         where = "" if str(path) == path.name else f" [{printable(str(path))}]"
         self.failures.append(f"{error}{where}")
 
-    def report_failures(self) -> bool:
-        """Say on standard error which recordings could not be used; False when all could."""
+    def report_failures(self) -> None:
+        """Say on standard error which recordings could not be used."""
         if self.failures:
             count = len(self.failures)
             what = "1 recording" if count == 1 else f"{count} recordings"
             tell(f"{what} could not be used:")
             for failure in self.failures:
                 tell(f"  {failure}")
-        return bool(self.failures)
 
     def find_files(self, paths: Iterable[Path]) -> list[Path]:
         """The files among `paths`, and the audio files inside its folders sorted by path.
@@ -139,7 +179,7 @@ class Desk:
         return files
 
 
-def with_decoding(answer: Answer, decode_seconds: float) -> dict[str, float]:
+def with_decoding(answer: "Answer", decode_seconds: float) -> dict[str, float]:
     """An answer's timings, counted from the file rather than from the decoded recording."""
     timings = answer.timings | {"decode": decode_seconds}
     timings["total"] = timings.get("total", 0.0) + decode_seconds
@@ -154,6 +194,10 @@ def progress(paths: list[Path]) -> "tqdm[Path]":
 def given(options: dict[str, Any]) -> dict[str, Any]:
     """The options that were typed; the others keep the default of whatever takes them."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _is_manifest(path: Path) -> bool:
+    return path.suffix.lower() == MANIFEST
 
 
 def _is_folder(path: Path) -> bool:

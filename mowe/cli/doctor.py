@@ -6,10 +6,11 @@ import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TextIO
 
 from mowe import weights
+from mowe.cli.desk import Desk
 from mowe.cli.text import format_table, tell
+from mowe.shipped import CHECKPOINTS, DEFAULT_CHECKPOINT
 from mowe.weights import ComponentStatus
 
 PACKAGES = (
@@ -19,33 +20,30 @@ PACKAGES = (
 )  # fmt: skip
 MUST_IMPORT = ("torchaudio", "transformers", "peft")  # what a compiled extension can break
 INSTALL = "python -m pip install -r requirements.txt"
+FAULTY = 4  # exit code
 FETCH = "python -m mowe doctor --fetch"
 
 
-def doctor(out: TextIO, *, fetch: bool) -> bool:
+def run(desk: Desk) -> int:
     """Print the tables; say on standard error what is wrong and how to fix it.
 
-    Args:
-        out: Where the tables go.
-        fetch: Fetch what is missing, and anew what changed, before looking.
-
     Returns:
-        Whether all is well.
+        0 where all is well.
 
     Raises:
         WeightsError: If a component cannot be fetched.
     """
-    if fetch:
+    if desk.options.fetch:
         weights.ensure(repair=True)
     components = weights.status()
     installed = {name: _version(name) for name in PACKAGES}
-    print(_component_table(components), file=out)
-    print(file=out)
-    print(format_table(("checked", "found"), _machine(installed)), file=out)
+    print(_component_table(components), file=desk.out)
+    print(file=desk.out)
+    print(format_table(("checked", "found"), _machine(installed)), file=desk.out)
     faults = [*_component_faults(components), *_library_faults(installed)]
     for fault in faults:
         tell(f"wrong: {fault}")
-    return not faults
+    return FAULTY if faults else 0
 
 
 def _component_table(components: list[ComponentStatus]) -> str:
@@ -103,11 +101,8 @@ def _version(package: str) -> str | None:
 
 
 def _checkpoint() -> str:
-    try:
-        from mowe.assistant import SHIPPED
-    except (ImportError, OSError):  # told among the faults; the tables are still worth printing
-        return "unknown: a library does not load"
-    return "shipped" if SHIPPED["mini"].is_dir() else "not here: mini runs untrained"
+    folder = CHECKPOINTS[DEFAULT_CHECKPOINT]
+    return f"{folder}" if folder.is_dir() else f"missing: {folder}"
 
 
 def _device() -> str:

@@ -7,12 +7,12 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from mowe.audio import Recording, file_hash, load_audio
-from mowe.cli.desk import Desk
+from mowe.audio import Recording, load_audio
+from mowe.cli.desk import MANIFEST, Desk
 from mowe.cli.interrupt import Interrupt, kept_interrupt
 from mowe.cli.text import tell
 from mowe.data.manifest import read_manifest
-from mowe.data.records import LabelledClip, RecordsFile, by_clip, key_of
+from mowe.data.records import LabelledClip, RecordsFile, by_clip, content_sha256, key_of
 from mowe.errors import AudioError
 
 _TOGETHER = 300.0  # s of sound, decoded before its windows are batched by length: 53 MB
@@ -21,14 +21,14 @@ _Group = tuple[LabelledClip, ...]  # sources with one sound
 _Decoded = tuple[_Group, str, Recording]  # with the sha256 of its file
 
 
-def find_sources(desk: Desk, paths: Sequence[Path]) -> list[LabelledClip]:
+def find_sources(desk: Desk) -> list[LabelledClip]:
     """Every recording that was named: files, those in folders, and the lines of manifests.
 
     Raises:
         ManifestError: If a manifest is wrong.
     """
-    manifests = [path for path in paths if path.suffix.lower() == ".jsonl"]
-    files = desk.find_files(path for path in paths if path not in manifests)
+    manifests = [path for path in desk.files if path.suffix.lower() == MANIFEST]
+    files = desk.find_files(path for path in desk.files if path not in manifests)
     lines = [one for path in manifests for one in read_manifest(path) if one.audio is not None]
     return [*map(LabelledClip, files), *map(LabelledClip.of_example, lines)]
 
@@ -65,20 +65,12 @@ def _waiting(
     for group in by_clip(sources).values():
         path = group[0].path
         if path not in hashes:
-            hashes[path] = _content_sha256(desk, path)
+            hashes[path] = content_sha256(path, desk.limits)
         left = tuple(one for one in group if key_of(one, hashes[path]) not in file.done)
         known += len(group) - len(left)
         if left:
             groups.append((left, hashes[path]))
     return groups, known
-
-
-def _content_sha256(desk: Desk, path: Path) -> str:
-    """Of a file's content; empty for one that may not be opened, which decoding explains."""
-    try:
-        return file_hash(path, limits=desk.limits)
-    except AudioError:
-        return ""
 
 
 def _batches(heard: Iterable[_Decoded]) -> Iterator[list[_Decoded]]:

@@ -5,13 +5,14 @@ when it is first asked for, or ahead (`fill`), each clip by itself, so that it i
 last bit whoever asks, also after a kill. What a trained encoder says changes with every step: it is
 computed in the step, with gradient.
 
+Every file ends with its own sha256; one that changed since is computed anew.
+
 A clip can be kept in several versions: version 0 is itself, the others are augmented, each by a
 seed of its own, so that training hears rooms, noise and codecs at the price of disk space.
 """
 
 import hashlib
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,13 +31,13 @@ from mowe.data.manifest import ROUNDING
 from mowe.data.sampling import Sound
 from mowe.encoders import AudioEncoder, EncodedAudio
 from mowe.errors import AudioError
+from mowe.files import read_sealed, write_sealed
 from mowe.hints import spelled
 from mowe.model import Features, make_batch
 from mowe.model.control import RoutingControl
 from mowe.model.fusion import WeakFeatures
 
 _FRAME_STEP = 64  # frames; few different shapes spare the CPU kernels a rebuild at every step
-_SUM_BYTES = 32  # sha256 behind the features of a file
 
 
 @dataclass(frozen=True)
@@ -110,16 +111,15 @@ class FeatureStore:
     def _text(self, sound: Sound) -> str:
         path = self._path("base", sound)
         path = self.folder / "transcripts" / path.parent.name / f"{path.stem}.txt"
-        if not path.is_file():
+        said = read_sealed(path)
+        if said is None:
             rate = self.model.base_encoder.sample_rate
             samples = self._waveform(sound, rate)[rate].to(self.model.device)
             with torch.autocast(self.model.device.type, enabled=False):
-                *_, said = self.model.hints.write(self.model.base_encoder, samples)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(f".{os.getpid()}.partial")
-            partial.write_text(spelled(said.text), encoding="utf-8")
-            partial.replace(path)
-        return path.read_text(encoding="utf-8")
+                *_, heard = self.model.hints.write(self.model.base_encoder, samples)
+            said = spelled(heard.text).encode()
+            write_sealed(path, said)
+        return said.decode()
 
     def _encoder(self, kind: str) -> AudioEncoder:
         return self.model.base_encoder if kind == "base" else self.model.pool[int(kind)]
@@ -176,24 +176,16 @@ class FeatureStore:
 
 
 def _write(path: Path, frames: np.ndarray) -> None:
-    """Write frames and the sha256 of what was written, which `np.load` does not look at."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    content = io.BytesIO()
-    np.save(content, frames, allow_pickle=False)
-    data = content.getvalue()
-    partial.write_bytes(data + hashlib.sha256(data).digest())
-    partial.replace(path)
+    """Write frames and their sum."""
+    stored = io.BytesIO()
+    np.save(stored, frames, allow_pickle=False)
+    write_sealed(path, stored.getvalue())
 
 
 def _read(path: Path) -> np.ndarray | None:
     """The frames of a file; None if there is none, or it is not as it was written."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+    content = read_sealed(path)
+    if content is None:
         return None
-    data, kept = content[:-_SUM_BYTES], content[-_SUM_BYTES:]
-    if hashlib.sha256(data).digest() != kept:
-        return None
-    frames: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False)
+    frames: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
     return frames

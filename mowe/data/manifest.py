@@ -7,8 +7,7 @@
 A line with `"audio": null` is a conversation in text alone, without the <audio> mark.
 """
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import soundfile
 
 from mowe.errors import ManifestError
+from mowe.files import read_jsonl
 
 AUDIO_TAG = "<audio>"
 TRANSCRIBE = "transcribe"  # the task whose answers are what is said
@@ -61,39 +61,23 @@ def read_manifest(
     Raises:
         ManifestError: If the file cannot be read, or a line is wrong; names the line and the field.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
+    if not path.exists():
         raise ManifestError(
-            f"there is no manifest {path}; `python -m corpus build --out "
+            f"there is no manifest {path}; `python -m mowe corpus --out "
             f"{path.parent}` (make corpus) builds one"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path.name} cannot be read: {error}") from error
-    lines = list(_examples(path, text, max_seconds))
+        )
+    lines = []
+    for where, fields in read_jsonl(path, ManifestError):
+        example = _example(fields, path.parent, where)
+        if max_seconds is not None and example.audio is not None:
+            _check_length(example, max_seconds, where)
+        lines.append(example)
     kept = [one for one in lines if split is None or one.metadata.get("split", split) == split]
     if not kept:
         raise ManifestError(
             f"{path.name} holds no example{f' of split {split!r}' if split else ''}"
         )
     return kept
-
-
-def _examples(path: Path, text: str, max_seconds: float | None) -> Iterator[Example]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        where = f"{path.name} line {number}"
-        try:
-            fields = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ManifestError(f"{where} is not JSON: {error}") from error
-        if not isinstance(fields, dict):
-            raise ManifestError(f"{where} must be an object, found {type(fields).__name__}")
-        example = _example(fields, path.parent, where)
-        if max_seconds is not None and example.audio is not None:
-            _check_length(example, max_seconds, where)
-        yield example
 
 
 def _example(fields: dict[str, Any], root: Path, where: str) -> Example:

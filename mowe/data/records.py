@@ -17,9 +17,10 @@ import pyarrow
 from pyarrow import parquet
 
 from mowe.assistant import Answer
+from mowe.audio import AudioLimits, file_hash
 from mowe.data.manifest import AUDIO_TAG, Example
-from mowe.errors import RecordsError
-from mowe.weights.store import file_sha256
+from mowe.errors import AudioError, RecordsError
+from mowe.files import check_sum, sum_file, write_sum
 
 FORMAT, VERSION = "mowe-records", 2
 LABELS = (
@@ -162,7 +163,10 @@ class RecordsFile:
         if parts := self._part_files():
             old = [self.path] if self.path.exists() else []
             tables = [read_table(one).cast(self._schema) for one in (*old, *parts)]
+            sum_file(self.path).unlink(missing_ok=True)  # a kill must not leave that of another
             self._write(pyarrow.concat_tables(tables), self.path)
+        if self.path.exists() and not sum_file(self.path).exists():
+            write_sum(self.path)
         if self.parts.exists():  # without parts, too: a killed run may have left half of one
             shutil.rmtree(self.parts)
         return parquet.read_metadata(self.path).num_rows if self.path.exists() else 0
@@ -182,6 +186,7 @@ class RecordsFile:
             with partial.open("wb") as file:  # not by pyarrow, so that tests see it happen
                 parquet.write_table(
                     table, file, compression="zstd", use_dictionary=list(LABELS),
+                    write_page_checksum=True,
                     use_byte_stream_split=["embedding.list.element", "fused.list.element"],
                 )  # fmt: skip
             partial.replace(path)
@@ -237,10 +242,12 @@ def read_table(path: Path) -> pyarrow.Table:
     """A records file of this version, as it lies on disk.
 
     Raises:
-        RecordsError: If it is missing, damaged, no records file, or of another version.
+        RecordsError: If it is missing, damaged, not the file that its sum is of, no records file,
+            or of another version.
     """
+    check_sum(path, RecordsError)
     try:
-        table = parquet.read_table(path)
+        table = parquet.read_table(path, page_checksum_verification=True)
     except (OSError, pyarrow.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise RecordsError(f"{path.name} cannot be read as Parquet: {reason}") from error
@@ -259,14 +266,11 @@ def read_table(path: Path) -> pyarrow.Table:
     return table
 
 
-def content_sha256(path: Path) -> str:
-    """Sha256 of a file's content; empty for one that cannot be read, which decoding explains.
-
-    Pipes and devices are never opened: they may have no end.
-    """
+def content_sha256(path: Path, limits: AudioLimits | None = None) -> str:
+    """Sha256 of a recording's file; empty for one that decoding will refuse to open."""
     try:
-        return file_sha256(path) if path.is_file() else ""
-    except OSError:
+        return file_hash(path, limits=limits)
+    except AudioError:
         return ""
 
 

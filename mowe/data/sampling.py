@@ -27,7 +27,7 @@ class Sound(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExampleSampler:
+class StepSampler:
     """Draws steps: tasks by weight, examples evenly within a task."""
 
     groups: Mapping[str, Sequence[Example]]  # by task

@@ -1,6 +1,5 @@
 """Strict reading of safetensors folders: every name is accounted for or the load is refused."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,9 +9,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from mowe.errors import WeightsError
-
-TENSORS = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
+from mowe.files import tensor_files
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
@@ -37,7 +34,7 @@ def read_tensors(
     Raises:
         WeightsError: If the folder holds no readable tensors, or no prefix leads to the landmark.
     """
-    places = {key: path for path in _files(folder) for key in _names(path)}
+    places = {key: path for path in _stored(folder) for key in _names(path)}
     for prefix in prefixes:
         if not landmark or prefix + landmark in places:
             wanted = {key: path for key, path in places.items() if key.startswith(prefix)}
@@ -45,13 +42,8 @@ def read_tensors(
     raise WeightsError(f"{folder} holds no {landmark!r} under any of {list(prefixes)}")
 
 
-def _files(folder: Path) -> list[Path]:
-    if (folder / TENSORS).is_file():
-        return [folder / TENSORS]
-    if (folder / _INDEX).is_file():
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        return [folder / name for name in sorted(set(index["weight_map"].values()))]
-    raise WeightsError(f"{folder} holds no {TENSORS}; fetch the component again")
+def _stored(folder: Path) -> list[Path]:
+    return tensor_files(folder, WeightsError, "fetch the component again")
 
 
 def _names(path: Path) -> list[str]:

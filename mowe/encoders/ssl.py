@@ -1,6 +1,5 @@
 """HuBERT, WavLM and wav2vec 2.0, exactly as transformers runs them on one recording alone."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from mowe.config import EncoderConfig
 from mowe.encoders.base import AudioEncoder
 from mowe.encoders.loading import built_on_meta, load_strictly, read_tensors
 from mowe.errors import ConfigError, WeightsError
+from mowe.files import read_json
 
 SAMPLE_RATE = 16_000  # Hz
 MODEL_TYPES = ("hubert", "wavlm", "wav2vec2")
@@ -125,7 +125,7 @@ def _normalises(folder: Path) -> bool:
     path = folder / "preprocessor_config.json"
     if not path.is_file():
         return True
-    return bool(json.loads(path.read_text(encoding="utf-8")).get("do_normalize", True))
+    return bool(read_json(path, WeightsError).get("do_normalize", True))
 
 
 def _current_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -16,7 +16,8 @@ from mowe.audio import Recording, load_audio
 from mowe.data.manifest import AUDIO_TAG, Example
 from mowe.errors import ManifestError
 from mowe.evaluation.ledger import Ledger, Row
-from mowe.evaluation.tasks import EACH, POOLED, TASKS, Group, Suite
+from mowe.evaluation.scores import answer_key
+from mowe.evaluation.tasks import EACH, POOLED, Group, Suite, Task
 from mowe.model.control import RoutingControl
 
 MODEL = "model"  # who answered, in the ledger
@@ -27,6 +28,7 @@ class Question:
     """One example to be asked."""
 
     example: Example
+    task: Task
     part: str  # the sources it is scored with: one, or POOLED
     clip: str  # its sound: file and, where it is a part of it, start and end
 
@@ -59,7 +61,7 @@ def choose(
     Raises:
         ManifestError: If nothing is left to ask.
     """
-    left = [one for one in examples if one.audio is not None and one.task in TASKS]
+    left = [one for one in examples if one.audio is not None and one.task in suite.tasks]
     questions: list[Question] = []
     for group in suite.groups:
         if tasks and group.task not in tasks:
@@ -69,14 +71,15 @@ def choose(
         left = [one for one in left if id(one) not in taken]
         for part, members in _parts(found, group).items():
             asked = sorted(
-                (Question(one, part, _clip(one, root)) for one in members),
+                (Question(one, suite.tasks[one.task], part, _clip(one, root)) for one in members),
                 key=lambda question: question.identity,
             )
             rng = random.Random(f"{seed} {group.task} {part}")
             count = group.limit if limit is None else limit
             questions += _drawn(rng.sample(asked, len(asked)), count, even=group.even)
     if not questions:
-        raise ManifestError("the manifest holds no held-out example of the tasks asked for")
+        wanted = ", ".join(tasks or suite.tasks) or "any task"
+        raise ManifestError(f"the manifest holds no held-out recording for {wanted}")
     return questions
 
 
@@ -137,6 +140,11 @@ def conversation(example: Example, recording: Recording) -> list[Turn]:
     return turns
 
 
+def label_of(example: Example) -> str:
+    """What tells a right answer from a wrong one: the label, or the words of the right answer."""
+    return str(example.metadata.get("label") or answer_key(example.answer))
+
+
 def describe(question: Question) -> Row:
     """What is known about a question before it is answered."""
     example, known = question.example, question.example.metadata
@@ -150,7 +158,7 @@ def describe(question: Question) -> Row:
         "question": example.messages[-2][1].replace(AUDIO_TAG, "").strip(),
         "turns": len(example.messages) // 2,
         "expected": example.answer,
-        "label": str(known.get("label") or ""),
+        "label": label_of(example) if question.task.is_labelled else str(known.get("label") or ""),
         "accept": list(known.get("accept") or []),
         "options": list(known.get("options") or []),
         "references": list(known.get("references") or []),
@@ -183,7 +191,7 @@ def answer_all(
 
     def ask(question: Question) -> Row:
         recording = change(hear(question.example), question.identity)
-        sampling = Sampling(max_new_tokens=TASKS[question.example.task].max_new_tokens)
+        sampling = Sampling(max_new_tokens=question.task.max_new_tokens)
         turns = conversation(question.example, recording)
         started = time.perf_counter()
         *_, answer = assistant.stream(turns, sampling=sampling, control=control)

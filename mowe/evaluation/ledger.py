@@ -1,5 +1,6 @@
 """Answers on disk as they come, so that a run that was stopped goes on where it was."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,8 @@ Row = dict[str, Any]
 class Ledger:
     """Rows by who answered and which example, in a file of one JSON object a line.
 
-    The first line holds the settings that the rows depend on; a file with others starts over.
+    The first line holds the settings that the rows depend on; a file with others starts over. Every
+    other line carries a sum: one that is damaged, or gone, is asked again.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
@@ -45,9 +47,12 @@ class Ledger:
     def _take(self, line: str) -> bool:
         try:
             entry = json.loads(line)
-        except json.JSONDecodeError:  # the end of a line that was being written
+            by, row = entry["by"], entry["row"]
+            if line != _line(by, row):
+                return False
+        except (ValueError, KeyError, TypeError):  # among them a line that was being written
             return False
-        self._rows[entry["by"], entry["row"]["id"]] = entry["row"]
+        self._rows[by, row["id"]] = row
         return True
 
     def __len__(self) -> int:
@@ -61,8 +66,14 @@ class Ledger:
         """Write one row down."""
         self._rows[by, row["id"]] = row
         with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"by": by, "row": row}) + "\n")
+            stream.write(_line(by, row) + "\n")
 
     def remove(self) -> None:
         """Delete the file: the run is complete."""
         self.path.unlink(missing_ok=True)
+
+
+def _line(by: str, row: Row) -> str:
+    entry = {"by": by, "row": row}
+    digest = hashlib.sha256(json.dumps(entry).encode()).hexdigest()
+    return json.dumps({**entry, "sha256": digest})

@@ -36,12 +36,6 @@ def fingerprint(assistant: Assistant) -> str:
     return digest.hexdigest()
 
 
-def file_sha256(path: Path) -> str:
-    """Sha256 of a file's content, as hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def code_version() -> dict[str, Any] | None:
     """The commit of the code and whether files differ from it; None outside a git checkout."""
     git = shutil.which("git")

@@ -1,44 +1,51 @@
 """One run: choose, ask, compare with baselines, write."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mowe.assistant import Assistant, load_assistant
+from mowe.assistant import Assistant, load
 from mowe.data.manifest import read_manifest
-from mowe.errors import CheckpointError, ConfigError
+from mowe.errors import ConfigError
 from mowe.evaluation import origin
 from mowe.evaluation.asking import answer_all, choose
 from mowe.evaluation.baselines import BASELINES, Bench, find_baselines
-from mowe.evaluation.captions import VARIANT
+from mowe.evaluation.captions import find_synonyms
 from mowe.evaluation.choices import summarize_routing
 from mowe.evaluation.ledger import Ledger
 from mowe.evaluation.pinned import transcript_normaliser
+from mowe.evaluation.suites import check_tasks, find_suite
 from mowe.evaluation.summary import judged, summarize
 from mowe.evaluation.table import caption, markdown
-from mowe.evaluation.tasks import Suite, check_tasks, find_suite
+from mowe.evaluation.tasks import MANIFEST
+from mowe.files import file_sha256, replace_file
 from mowe.model.control import RoutingControl
+
+# what an answer depends on
+_DECIDING = ("checkpoint_sha256", "manifest_sha256", "weak_encoders", "measures")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
     """What a run is asked for."""
 
-    checkpoint: str
-    suite: str
+    checkpoint: str  # preset, checkpoint folder or hub repo
     manifest: Path
     out: Path  # the JSON; a Markdown table is written beside it
+    suite: str = MANIFEST
+    measures: Mapping[str, str] = field(default_factory=dict)  # by task, instead of the usual one
     tasks: tuple[str, ...] = ()  # empty: all of the suite
     limit: int | None = None  # examples of every group; None takes each group's own
     split: str = "dev"
     seed: int = 0
     baselines: str = "none"
     no_weak: bool = False  # run no weak encoder
+    untrained: bool = False  # the checkpoint is a preset, with random weights
 
     def __post_init__(self) -> None:
         find_suite(self.suite)
-        check_tasks(self.tasks)
         find_baselines(self.baselines)
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit must be at least 1, found {self.limit}")
@@ -50,36 +57,42 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
     Raises:
         MoweError: If the checkpoint, the manifest or a recording cannot be used.
     """
-    suite = find_suite(settings.suite)
     examples = read_manifest(settings.manifest)
+    held_out = [
+        one for one in examples if one.metadata.get("split", settings.split) == settings.split
+    ]
+    suite = find_suite(settings.suite, held_out, settings.measures)
+    check_tasks(settings.tasks, suite)
     questions = choose(
-        [one for one in examples if one.metadata.get("split", settings.split) == settings.split],
+        held_out,
         suite,
         settings.manifest.parent,
         tasks=settings.tasks,
         limit=settings.limit,
         seed=settings.seed,
     )
-    assistant = load_for(suite, settings)
+    assistant = load(settings.checkpoint, untrained=settings.untrained)
     control = RoutingControl(no_weak=True) if settings.no_weak else None
     about = _about(settings, assistant)
     ledger = Ledger(
         settings.out.with_name(f"{settings.out.name}.rows.jsonl"),
-        {name: about[name] for name in ("checkpoint_sha256", "manifest_sha256", "weak_encoders")},
+        {name: about[name] for name in _DECIDING},
     )
     normalise, normaliser = transcript_normaliser()
-    rows = judged(answer_all(assistant, questions, ledger, control=control), normalise)
+    rows = judged(answer_all(assistant, questions, ledger, control=control), normalise, suite.tasks)
     train = [one for one in examples if one.metadata.get("split") == "train"]
     bench = Bench(assistant, questions, train, ledger, control)
     beside = {
-        name: judged(BASELINES[name](bench), normalise)
+        name: judged(BASELINES[name](bench), normalise, suite.tasks)
         for name in find_baselines(settings.baselines)
     }
     result = about | {
         "normaliser": normaliser,
-        "meteor": VARIANT,
-        "summary": summarize(rows, settings.seed),
-        "baselines": {name: summarize(lines, settings.seed) for name, lines in beside.items()},
+        "meteor": find_synonyms().variant,
+        "summary": summarize(rows, settings.seed, suite.tasks),
+        "baselines": {
+            name: summarize(lines, settings.seed, suite.tasks) for name, lines in beside.items()
+        },
         "routing": summarize_routing(rows, settings.seed),
         "rows": rows,
         "baseline_rows": {name: [_short(row) for row in lines] for name, lines in beside.items()},
@@ -90,28 +103,14 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
     return result
 
 
-def load_for(suite: Suite, settings: EvaluationSettings) -> Assistant:
-    """The checkpoint, if the suite is made for its preset.
-
-    Raises:
-        CheckpointError: If it is not, or the checkpoint cannot be loaded.
-        WeightsError: If a component cannot be fetched or verified.
-    """
-    assistant = load_assistant(settings.checkpoint)
-    if assistant.preset not in suite.presets:
-        raise CheckpointError(
-            f"{settings.checkpoint} is of preset {assistant.preset}, the suite {settings.suite} is "
-            f"for {' and '.join(suite.presets)}"
-        )
-    return assistant
-
-
 def _about(settings: EvaluationSettings, assistant: Assistant) -> dict[str, Any]:
     return {
         "checkpoint": Path(settings.checkpoint).name,
         "checkpoint_sha256": origin.fingerprint(assistant),
         "preset": assistant.preset,
+        "notice": assistant.notice,
         "suite": settings.suite,
+        "measures": dict(settings.measures),
         "tasks": list(settings.tasks),
         "split": settings.split,
         "seed": settings.seed,
@@ -120,7 +119,7 @@ def _about(settings: EvaluationSettings, assistant: Assistant) -> dict[str, Any]
         "code": origin.code_version(),
         "machine": origin.machine(),
         "versions": origin.all_versions(),
-        "manifest_sha256": origin.file_sha256(settings.manifest),
+        "manifest_sha256": file_sha256(settings.manifest),
     }
 
 
@@ -132,6 +131,6 @@ def _short(row: dict[str, Any]) -> dict[str, Any]:
 
 def _write(path: Path, content: str) -> None:
     try:
-        path.write_text(content, encoding="utf-8")
+        replace_file(path, content.encode())
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error}") from error

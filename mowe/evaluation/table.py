@@ -1,7 +1,6 @@
 """`python -m mowe.evaluation.table RESULT.json [--readme FILE]`: results as a Markdown table."""
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 from mowe.errors import ConfigError, MoweError
 from mowe.evaluation.aims import aims_table, table_row
 from mowe.evaluation.baselines import GUESSES
+from mowe.files import read_json, replace_file
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 _GUESSED = f" Noise instead of the recording: at most {GUESSES} questions a task."
@@ -35,7 +35,7 @@ def markdown(result: Mapping[str, Any]) -> str:
         lines.append(
             table_row(
                 [
-                    *(line["group"], *place, str(line["examples"]), line["metric"]),
+                    *(line["group"], *place, str(line["examples"]), measure(line, result)),
                     f"**{line['value']:.3f}**",
                     f"{line['low']:.3f}–{line['high']:.3f} ({line['drawn']})",
                     *("" if value is None else f"{value:.3f}" for value in beside),
@@ -43,6 +43,12 @@ def markdown(result: Mapping[str, Any]) -> str:
             )
         )
     return "\n".join(lines) + "\n"
+
+
+def measure(line: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    """The name of a line's measure; METEOR is named with what it matches."""
+    metric = str(line["metric"])
+    return str(result["meteor"]) if metric == "METEOR" else metric
 
 
 def caption(result: Mapping[str, Any]) -> str:
@@ -55,7 +61,7 @@ def caption(result: Mapping[str, Any]) -> str:
         f"Checkpoint `{result['checkpoint']}` (preset {result['preset']}, "
         f"{result['checkpoint_sha256'][:12]}{commit}), suite {result['suite']}, "
         f"split {result['split']}, seed {result['seed']}, greedy. WER and CER: lower is better; "
-        f"normaliser: {result['normaliser']}. METEOR: {result['meteor']}. "
+        f"normaliser: {result['normaliser']}. {result['meteor']} is NLTK's. "
         f"95 %: percentile bootstrap over speakers or clips."
         f"{_GUESSED if result['baselines'].get('noise') else ''}\n"
     )
@@ -80,17 +86,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--readme", type=Path, help="put the aims between its marks")
     given = parser.parse_args(arguments)
     try:
-        result = json.loads(given.result.read_text(encoding="utf-8"))
+        result = read_json(given.result, ConfigError)
         if given.readme is None:
             print(markdown(result))
             return 0
         content = f"{aims_table(result)}\n{caption(result)}"
         page = between_marks(given.readme.read_text(encoding="utf-8"), content)
-        given.readme.write_text(page, encoding="utf-8")
+        replace_file(given.readme, page.encode())
     except (MoweError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except (json.JSONDecodeError, KeyError) as error:
+    except KeyError as error:
         print(f"error: {given.result.name} is no results file: {error!r}", file=sys.stderr)
         return 1
     return 0

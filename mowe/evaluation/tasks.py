@@ -4,18 +4,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mowe.data.manifest import TRANSCRIBE
-from mowe.errors import ConfigError
 
 EACH, POOLED = "each source", "all sources"  # instead of the name of a source
+MANIFEST = "manifest"  # the suite of every task that a manifest has
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One task of the manifest."""
+    """One task of a manifest."""
 
-    group: str  # of the paper: ASR, ER, AQA, SQA or AC; "ours" is in none of them
+    group: str  # of the paper: ASR, ER, AQA, SQA or AC; "ours" or "other" is in none of them
     metrics: tuple[str, ...]  # keys of mowe.evaluation.measures.METRICS, the main one first
     max_new_tokens: int = 24  # of an answer
+
+    @property
+    def is_transcript(self) -> bool:
+        """Whether the answer is what is said, word for word."""
+        return self.metrics[0] == "WER"
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether an answer is right or wrong."""
+        return self.metrics[0] == "accuracy"
 
 
 _NAMED = ("accuracy", "macro F1")  # few labels, each with several examples
@@ -38,6 +48,15 @@ TASKS: Mapping[str, Task] = {
 }
 
 
+# by what an unknown task can be measured, and what stands beside it
+MEASURES: Mapping[str, tuple[str, ...]] = {
+    "WER": ("WER", "CER"),
+    "accuracy": ("accuracy",),
+    "METEOR": ("METEOR",),
+}
+LONGEST = 80  # tokens of an answer to an unknown task
+
+
 @dataclass(frozen=True)
 class Group:
     """Examples that are scored together."""
@@ -52,13 +71,13 @@ class Group:
 class Suite:
     """What one run asks; the manifest may lack some of it."""
 
-    presets: tuple[str, ...]  # it is made for
     groups: tuple[Group, ...]  # a source's own group goes before EACH and POOLED
+    tasks: Mapping[str, Task]
 
 
 SUITES: Mapping[str, Suite] = {
     "mini": Suite(
-        presets=("mini", "base-only"),
+        tasks=TASKS,
         groups=(
             Group(TRANSCRIBE, "drascula", 80),
             Group(TRANSCRIBE, EACH, 30),
@@ -81,28 +100,4 @@ SUITES: Mapping[str, Suite] = {
             Group("unanswerable", limit=30),
         ),
     ),
-    # a few of everything, to see that a run works
-    "tiny": Suite(presets=("tiny-random",), groups=tuple(Group(task, EACH, 4) for task in TASKS)),
 }
-
-
-def find_suite(name: str) -> Suite:
-    """The suite of this name.
-
-    Raises:
-        ConfigError: If there is none; the message lists them.
-    """
-    if name not in SUITES:
-        raise ConfigError(f"no suite {name!r}; there are {', '.join(SUITES)}")
-    return SUITES[name]
-
-
-def check_tasks(names: tuple[str, ...]) -> None:
-    """Refuse a task that is not measured.
-
-    Raises:
-        ConfigError: Naming it and those there are.
-    """
-    for name in names:
-        if name not in TASKS:
-            raise ConfigError(f"no task {name!r} is measured; there are {', '.join(TASKS)}")

@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from mowe.encoders.loading import built_on_meta, load_strictly, read_tensors
 from mowe.errors import WeightsError
-from mowe.hints.vocabulary import read_json
+from mowe.files import read_json
+from mowe.hints.vocabulary import REFETCH
 
 _PREFIXES = ("model.decoder.", "decoder.")
 # a build of torch without these decodes in float32, three times as slow
@@ -201,7 +202,7 @@ def load_decoder(folder: Path) -> WhisperDecoder:
     Raises:
         WeightsError: If the folder is incomplete or holds no Whisper.
     """
-    config = read_json(folder / "config.json")
+    config = read_json(folder / "config.json", WeightsError, REFETCH)
     try:
         sizes = {
             "vocabulary": config["vocab_size"],

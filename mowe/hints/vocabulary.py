@@ -1,17 +1,17 @@
 """Whisper's tokens: text, languages, tasks and times, and what it is not to write."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
 from mowe.errors import WeightsError
+from mowe.files import read_json
 
 SECONDS_PER_TIME = 0.02  # s; the step of time tokens, one per encoder frame
 TIMES = 1501  # time tokens, 0 to 30 s
+REFETCH = "fetch the component again"
 
 
 class Vocabulary:
@@ -21,6 +21,7 @@ class Vocabulary:
         languages: Token of each language by its English name, in the order of the tokens.
         never: Tokens that are never written: signs that are no speech, and control tokens.
         figures: Tokens that hold a digit.
+        blank: Token of a lone space.
     """
 
     def __init__(self, tokenizer: Tokenizer, never: Sequence[int] = ()) -> None:
@@ -32,6 +33,7 @@ class Vocabulary:
         self._tokenizer = tokenizer
         self.start = self._id("<|startoftranscript|>")
         self.end = self._id("<|endoftext|>")
+        self.blank = self._id("Ġ")
         self.tasks = {name: self._id(f"<|{name}|>") for name in ("transcribe", "translate")}
         # newer vocabularies call the same token so
         self.silence = self._id("<|nocaptions|>", "<|nospeech|>")
@@ -83,22 +85,9 @@ def load_vocabulary(folder: Path) -> Vocabulary:
     Raises:
         WeightsError: If a file is missing, or it is no Whisper's that knows times.
     """
-    generation = read_json(folder / "generation_config.json")
+    generation = read_json(folder / "generation_config.json", WeightsError, REFETCH)
     path = folder / "tokenizer.json"
     if not path.is_file():
-        raise WeightsError(f"{folder.name} holds no tokenizer.json; fetch the component again")
+        raise WeightsError(f"{folder.name} holds no tokenizer.json; {REFETCH}")
     never = [token for token in generation.get("suppress_tokens") or () if token >= 0]
     return Vocabulary(Tokenizer.from_file(str(path)), never)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
-
-    Raises:
-        WeightsError: If there is none.
-    """
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"cannot read {path}: {error}; fetch the component again") from error
-    return content

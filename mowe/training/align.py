@@ -127,8 +127,9 @@ def events_of(example: Example) -> list[str] | None:
     if parts:
         sounds = parts.split(" | ")
         if example.task == COUNT:
-            times = NUMBERS.get(label, 0) if about.get("counts") == "times" else 0
-            return sounds * times if len(sounds) == 1 and times else None
+            # one may be how many different sounds there are, however often it is heard
+            times = NUMBERS.get(label, 0)
+            return sounds * times if len(sounds) == 1 and times > 1 else None
         return sounds if len(sounds) > 1 else None
     if example.task in (SOUND, CAPTION) and label:
         return label.split(", ")

@@ -28,10 +28,10 @@ from mowe.audio.writing import write_opus
 from mowe.checkpoint import read_config, sources
 from mowe.config import to_dict
 from mowe.data.manifest import read_manifest
-from mowe.errors import ConfigError, MoweError
+from mowe.errors import ConfigError, ManifestError, MoweError
+from mowe.files import file_sha256, read_json, read_jsonl
 from mowe.training.config import read_training_config
 from mowe.training.run import read_mixture
-from mowe.weights.store import file_sha256
 
 ROOT = Path(__file__).parents[2]
 CHUNK_BYTES = 59_000_000
@@ -72,7 +72,7 @@ export PYTHONPATH=$work/project PYTHONUNBUFFERED=1
 cd "$work"
 if [ "${1-}" = package ]; then
   [ -d run/final ] || { echo "the training has not finished: run train.sh first" >&2; exit 1; }
-  exec "$python" -m mowe.training.ship run/final --out "${2:-$here/checkpoint}"
+  exec "$python" -m mowe export run/final --out "${2:-$here/checkpoint}"
 elif [ -n "${ACCELERATE_CONFIG-}" ]; then
   launch=(-m accelerate.commands.launch --config_file "$ACCELERATE_CONFIG")
 elif [ "${PROCESSES:-1}" -gt 1 ]; then
@@ -81,7 +81,7 @@ elif [ "${PROCESSES:-1}" -gt 1 ]; then
 else
   launch=()
 fi
-exec "$python" "${launch[@]}" -m mowe.training --config run.json
+exec "$python" "${launch[@]}" -m mowe train --config run.json
 """
 
 PACKAGE = """\
@@ -184,7 +184,7 @@ def make_bundle(
 def _recipe(recipe: Path, scratch: Path) -> Iterator[Packed]:
     """The settings with the bundle's own folders, and what they name."""
     config = read_training_config(recipe)
-    fields = json.loads(recipe.read_text(encoding="utf-8")) | {"output": "run"}
+    fields = read_json(recipe, ConfigError) | {"output": "run"}
     fields["data"] |= {"manifest": "corpus/manifest.jsonl", "features": "features"}
     if config.preset.endswith(".json"):
         mixture = scratch / "mixture.json"
@@ -233,8 +233,7 @@ def _project(out: Path) -> Iterator[Packed]:
 
 def _corpus(corpus: Path, scratch: Path) -> Iterator[Packed]:
     """The manifest's clips, speech as Opus, and the manifest with their new names."""
-    text = (corpus / "manifest.jsonl").read_text(encoding="utf-8")
-    lines = [json.loads(line) for line in text.splitlines() if line.strip()]
+    lines = [line for _, line in read_jsonl(corpus / "manifest.jsonl", ManifestError)]
     clips = list(dict.fromkeys(line["audio"] for line in lines if line.get("audio")))
     if absolute := [clip for clip in clips if Path(clip).is_absolute()]:
         raise ConfigError(f"{absolute[0]} lies outside the corpus and cannot be bundled")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from mowe.errors import ConfigError
-from mowe.training.settings import Settings, choice, number, numbers, texts, whole
+from mowe.files import read_json
+from mowe.training.settings import SettingsSection, choice, number, numbers, texts, whole
 
 ROOMS = ("router", "fusion", "adapter", "lora", "encoders")  # what can be trained
 # settings that stood beside one another before there were sections
@@ -16,7 +17,7 @@ _FLAT = {"manifest", "features", "steps", "batch", "accumulate", "align_steps", 
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig(Settings):
+class DataConfig(SettingsSection):
     """Which clips there are, how often each is drawn, and in which versions."""
 
     SECTION: ClassVar[str] = "data"
@@ -31,7 +32,7 @@ class DataConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizerConfig(Settings):
+class OptimizerConfig(SettingsSection):
     """AdamW: peak rates of what is trained, linear warm-up, then a cosine."""
 
     SECTION: ClassVar[str] = "optimizer"
@@ -45,7 +46,7 @@ class OptimizerConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainingConfig(Settings):
+class PretrainingConfig(SettingsSection):
     """The alignment without a language model, before the paper's loss; ours (decision 0013)."""
 
     SECTION: ClassVar[str] = "pretraining"
@@ -57,7 +58,7 @@ class PretrainingConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TuningConfig(Settings):
+class TuningConfig(SettingsSection):
     """The paper's loss: the next token of the answers, and the routing."""
 
     SECTION: ClassVar[str] = "tuning"
@@ -70,7 +71,7 @@ class TuningConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportConfig(Settings):
+class ReportConfig(SettingsSection):
     """When a run says how it does, and when it is saved."""
 
     SECTION: ClassVar[str] = "report"
@@ -81,7 +82,7 @@ class ReportConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig(Settings):
+class TrainingConfig(SettingsSection):
     """One run."""
 
     output: Path  # one folder per run: config, metrics, checkpoints
@@ -140,11 +141,8 @@ def read_training_config(path: Path) -> TrainingConfig:
     Raises:
         ConfigError: If the file is not JSON, or a setting is unknown, missing or not allowed.
     """
-    try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path.name} is not a training recipe: {error}") from error
-    if isinstance(plain, dict) and (flat := sorted(_FLAT & plain.keys())):
+    plain = read_json(path, ConfigError, "a training recipe is needed")
+    if flat := sorted(_FLAT & plain.keys()):
         raise ConfigError(
             f"{path.name} is a recipe of before version 0.2 ({', '.join(flat)}): settings stand in "
             'sections now, see "Recipes of before 0.2" in docs/TRAINING.md'

@@ -1,6 +1,5 @@
 """What a training run is made of."""
 
-import json
 import shutil
 import sys
 from dataclasses import dataclass, replace
@@ -16,8 +15,8 @@ from mowe.config import MoWEConfig, from_dict
 from mowe.data.features import FeatureStore
 from mowe.data.manifest import TRANSCRIBE, Example, read_manifest
 from mowe.data.sampling import (
-    ExampleSampler,
     Sound,
+    StepSampler,
     by_clip,
     by_task,
     check_task_weights,
@@ -25,6 +24,7 @@ from mowe.data.sampling import (
     upsampled,
 )
 from mowe.errors import ConfigError
+from mowe.files import read_json
 from mowe.hints.naming import NamingAdapter
 from mowe.presets import preset
 from mowe.training.align import known_names
@@ -135,10 +135,7 @@ def read_mixture(name: str) -> MoWEConfig:
     """
     if not name.endswith(".json"):
         return preset(name)
-    try:
-        return from_dict(json.loads(Path(name).read_text(encoding="utf-8")))
-    except (OSError, json.JSONDecodeError) as error:
-        raise ConfigError(f"{Path(name).name} is not a mixture config: {error}") from error
+    return from_dict(read_json(Path(name), ConfigError, "the config of a mixture is needed"))
 
 
 def _with_names(
@@ -175,7 +172,7 @@ def _dev(config: TrainingConfig, examples: list[Example]) -> list[Sound]:
     return [Sound(example) for group in drawn.values() for example in group]
 
 
-def pretraining_sampler(run: Run) -> ExampleSampler:
+def pretraining_sampler(run: Run) -> StepSampler:
     """Draws the recordings that are named."""
     named = {
         task: [one for one in run.groups[task] if one.audio is not None]
@@ -185,7 +182,7 @@ def pretraining_sampler(run: Run) -> ExampleSampler:
     return _sampler(run, named, stage.batch * stage.accumulate, run.config.seed + 1)
 
 
-def tuning_sampler(run: Run) -> ExampleSampler:
+def tuning_sampler(run: Run) -> StepSampler:
     """Draws the conversations that are learned."""
     config, stage = run.config, run.config.tuning
     groups = limited(run.groups, stage.examples_per_task, config.seed)
@@ -199,9 +196,9 @@ def tuning_sampler(run: Run) -> ExampleSampler:
     return replace(sampler, siblings=by_clip(drawn), follow_ups=stage.follow_ups)
 
 
-def _sampler(run: Run, groups: dict[str, list[Example]], size: int, seed: int) -> ExampleSampler:
+def _sampler(run: Run, groups: dict[str, list[Example]], size: int, seed: int) -> StepSampler:
     data = run.config.data
-    return ExampleSampler(
+    return StepSampler(
         groups=groups,
         weights=data.task_weights,
         size=size * run.accelerator.num_processes,

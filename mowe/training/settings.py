@@ -67,7 +67,7 @@ def choice(default: str, *options: str) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class SettingsSection:
     """A section of settings; one that is neither given by a function above nor a path is free."""
 
     SECTION: ClassVar[str] = ""  # as it is called in a recipe
@@ -114,7 +114,7 @@ class Settings:
 
     @classmethod
     def _value(cls, name: str, kind: Any, value: Any) -> Any:
-        if isinstance(kind, type) and issubclass(kind, Settings):
+        if isinstance(kind, type) and issubclass(kind, SettingsSection):
             return kind.read(value)
         paths = Path in (kind, *typing.get_args(kind))
         optional = type(None) in typing.get_args(kind)

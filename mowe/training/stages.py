@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from mowe.data.sampling import ExampleSampler, Sound, micro_batches
+from mowe.data.sampling import Sound, StepSampler, micro_batches
 from mowe.model.control import RoutingControl
 from mowe.training.dev import dev_losses, dev_naming
 from mowe.training.optimizer import build_optimizer, trained_parameters
@@ -22,7 +22,7 @@ class Stage:
     steps: int
     accumulate: int  # micro-batches of a step, for each process
     dense_steps: int  # first steps, in which every weak encoder runs
-    sampler: ExampleSampler
+    sampler: StepSampler
     step: Step
     optimizer: torch.optim.Optimizer
     look: Callable[[Run], dict[str, float]]  # at the development split

@@ -1,6 +1,5 @@
 """How far a run is, on disk: what is trained, the optimizer's state, the step, and their sums."""
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,11 @@ from safetensors.torch import load_file, save_file
 
 from mowe.checkpoint import load_trained
 from mowe.errors import CheckpointError
+from mowe.files import SUMS, check_sums, read_json, write_json, write_sums
 from mowe.model import MoWEModel
-from mowe.weights.store import file_sha256
 
 PRETRAINING, TUNING = "pretraining", "tuning"  # stages, in their order
 _WEIGHTS, _OPTIMIZER, _PROGRESS = "trained.safetensors", "optimizer.pt", "progress.json"
-_SUMS = "sums.json"  # sha256 of the others, by name; written last
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,8 @@ def save_progress(
     state = {name: one.detach().cpu().contiguous() for name, one in trained.items()}
     save_file(state, partial / _WEIGHTS)
     torch.save(optimizer.state_dict(), partial / _OPTIMIZER)
-    (partial / _PROGRESS).write_text(json.dumps(vars(progress)), encoding="utf-8")
-    sums = {path.name: file_sha256(path) for path in sorted(partial.iterdir())}
-    (partial / _SUMS).write_text(json.dumps(sums, indent=2) + "\n", encoding="utf-8")
+    write_json(partial / _PROGRESS, vars(progress))
+    write_sums(partial)
     if folder.is_dir():
         shutil.rmtree(old, ignore_errors=True)
         folder.rename(old)
@@ -58,7 +55,7 @@ def load_progress(folder: Path, model: MoWEModel) -> Progress | None:
         return None
     _check(found)
     load_trained(model, load_file(found / _WEIGHTS))
-    return Progress(**json.loads((found / _PROGRESS).read_text(encoding="utf-8")))
+    return Progress(**read_json(found / _PROGRESS, CheckpointError))
 
 
 def load_optimizer(folder: Path, optimizer: torch.optim.Optimizer) -> None:
@@ -85,16 +82,8 @@ def _latest(folder: Path) -> Path | None:
 def _check(folder: Path) -> None:
     """Compare every file with its sum: a damaged checkpoint is never gone on from by accident."""
     anew = f"delete {folder} to begin anew"
-    try:
-        sums = json.loads((folder / _SUMS).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    if not check_sums(folder, CheckpointError, anew):
         raise CheckpointError(
-            f"{folder} has no {_SUMS}, as a version before 0.2 wrote it: finish the run with that "
+            f"{folder} has no {SUMS}, as a version before 0.2 wrote it: finish the run with that "
             f"version, or {anew}"
-        ) from error
-    except ValueError as error:
-        raise CheckpointError(f"{folder / _SUMS} is damaged: {anew}") from error
-    for name in (_WEIGHTS, _OPTIMIZER, _PROGRESS):
-        path = folder / name
-        if not path.is_file() or file_sha256(path) != sums.get(name):
-            raise CheckpointError(f"{path} is missing or not as it was written: {anew}")
+        )

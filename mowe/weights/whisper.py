@@ -114,20 +114,6 @@ def _whisper_config(
     }
 
 
-def _tokenizer_and_model(files: Sequence[bytes]) -> tuple[bytes, dict[str, np.ndarray]]:
-    """The `tokenizer.json` among the files, and the tensors that the others hold together."""
-    spelling = [one for one in files if one.startswith(b"{")]
-    if len(spelling) != 1:
-        raise WeightsError(f"a Whisper decoder needs one tokenizer.json, found {len(spelling)}")
-    return spelling[0], read_ct2(b"".join(one for one in files if one is not spelling[0]))
-
-
-def _decoder_tensor(stored: Mapping[str, np.ndarray], name: str) -> np.ndarray:
-    if name not in stored:
-        raise WeightsError(f"not a whole Whisper model: {name} is missing")
-    return stored[name].astype(np.float32)
-
-
 def convert_whisper_decoder(files: Sequence[bytes]) -> Converted:
     """The text decoder of a CTranslate2 Whisper, with its tokenizer.
 

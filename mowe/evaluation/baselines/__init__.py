@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mowe.assistant import Assistant
-from mowe.data.manifest import TRANSCRIBE, Example
+from mowe.data.manifest import Example
 from mowe.errors import ConfigError
 from mowe.evaluation.asking import Question, answer_all, hear, kept_rows
 from mowe.evaluation.baselines.cepstra import cepstra_rows
@@ -31,10 +31,11 @@ class Bench:
 
 def _noise(bench: Bench) -> list[Row]:
     """Questions whose answers could be guessed, up to `GUESSES` of a task."""
-    asked: Counter[str] = Counter({TRANSCRIBE: GUESSES})  # nobody guesses a transcript
+    asked: Counter[str] = Counter()
     guessed = []
     for question in bench.questions:
-        if asked[question.example.task] < GUESSES:
+        # nobody guesses a transcript
+        if not question.task.is_transcript and asked[question.example.task] < GUESSES:
             asked[question.example.task] += 1
             guessed.append(question)
     return answer_all(
@@ -51,7 +52,7 @@ def _transcribed(bench: Bench) -> list[Row]:
     """Transcripts as `transcribe` gives them, without the language model."""
     if bench.assistant.model.hints.transcriber is None:
         return []
-    asked = [one for one in bench.questions if one.example.task == TRANSCRIBE]
+    asked = [one for one in bench.questions if one.task.is_transcript]
 
     def answer(one: Question) -> Row:
         return {"answer": bench.assistant.transcribe(hear(one.example)).text}

@@ -4,11 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from mowe.data.manifest import Example
-from mowe.evaluation.asking import Question, describe
+from mowe.evaluation.asking import Question, describe, label_of
 from mowe.evaluation.ledger import Row
-from mowe.evaluation.tasks import TASKS
-
-LABELLED = frozenset(name for name, task in TASKS.items() if task.metrics[0] == "accuracy")
 
 
 def majority_rows(questions: Sequence[Question], train: Sequence[Example]) -> list[Row]:
@@ -17,9 +14,10 @@ def majority_rows(questions: Sequence[Question], train: Sequence[Example]) -> li
     A closed question gets the most frequent of its own options; a task without training lines none.
     """
     counts: dict[str, Counter[str]] = defaultdict(Counter)
+    labelled = {one.example.task for one in questions if one.task.is_labelled}
     for example in train:
-        if example.task in LABELLED:
-            counts[example.task][str(example.metadata.get("label") or "")] += 1
+        if example.task in labelled:
+            counts[example.task][label_of(example)] += 1
     rows = [describe(one) for one in questions if one.example.task in counts]
     return [row | {"predicted": _most(counts[row["task"]], row["options"])} for row in rows]
 

@@ -27,7 +27,7 @@ the choices, the `metrics.jsonl` of a training run for loss and memory, a clip f
 Every threshold can be moved; the verdict follows at once.
 
 `python -m mowe route FOLDER_OR_MANIFEST --out records.parquet` writes records;
-`python -m analysis health --records records.parquet --log metrics.jsonl` judges without a page."""
+`python -m mowe health --records records.parquet --log metrics.jsonl` judges without a page."""
 READ_COLLAPSE = """**How to read it.** Bars alike in height share the work. A bar above the dashed
 line, or fewer effective encoders than asked, is a collapse: the other encoders are carried for
 nothing. Records of one kind of sound may rightly go to one encoder, so route a mixed set.

@@ -9,13 +9,13 @@ from mowe.analysis.map.projection import DISTANCE, METRIC, METRICS, NEIGHBOURS
 from mowe.analysis.map.selection_figures import SELECTION_COLUMNS
 from mowe.analysis.records import CHOICE
 from mowe.assistant import Assistant
+from mowe.shipped import MAP as FOLDER
 from mowe.ui.map.handlers import Found, MapEvents, Picked, Selected
 from mowe.ui.map.points import EmbeddingMap
 from mowe.ui.map.view import LIST_COLUMNS, LIST_WIDTHS
 from mowe.ui.shared.tables import table_of
 from mowe.ui.shared.wiring import BUSY, KEPT_SECONDS, MODEL_QUEUE, QUIET
 
-FOLDER = Path(__file__).parents[3] / "assets" / "map"
 EMPTY = """Load a records file to see its recordings here:
 `python -m mowe route FOLDER_OR_MANIFEST --out records.parquet` (with `--fused` for both maps)."""
 HOW_TO_READ = """Every point is a recording; recordings that sound alike to the base encoder lie

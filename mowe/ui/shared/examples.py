@@ -5,7 +5,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[3] / "assets" / "examples"
+from mowe.shipped import EXAMPLES as FOLDER
+
 LIST = "examples.json"
 
 

@@ -18,7 +18,7 @@ from mowe.errors import QuestionError
 SAMPLING = ("max_new_tokens", "temperature", "top_p", "seed")
 
 
-def ask(desk: Desk) -> None:
+def run(desk: Desk) -> None:
     """Answer the question about each file.
 
     Raises:
@@ -29,7 +29,7 @@ def ask(desk: Desk) -> None:
         raise QuestionError("the question is empty; write one behind -q")
     options = desk.options
     sampling = Sampling(**given({name: getattr(options, name) for name in SAMPLING}))
-    desk.for_each(options.files, partial(_answer, desk, question, sampling))
+    desk.for_each(desk.files, partial(_answer, desk, question, sampling))
 
 
 def json_line(path: Path, answer: Answer, *, embedding: bool) -> str:

@@ -14,13 +14,13 @@ from mowe.cli.text import printable, tell
 from mowe.hints import FORMATS, Transcript, as_dict
 
 
-def transcribe(desk: Desk) -> None:
+def run(desk: Desk) -> None:
     """Write down the speech of each file; what comes out is text, subtitles or JSON.
 
     Raises:
         QuestionError: If the mixture writes down no speech, or not in this language.
     """
-    desk.for_each(desk.options.files, partial(_write_down, desk))
+    desk.for_each(desk.files, partial(_write_down, desk))
 
 
 def _write_down(desk: Desk, path: Path, recording: Recording, decode_seconds: float) -> None:

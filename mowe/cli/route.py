@@ -9,7 +9,7 @@ from typing import Any
 
 from mowe.assistant import Answer
 from mowe.audio import Recording
-from mowe.cli.answers import json_line
+from mowe.cli.ask import json_line
 from mowe.cli.desk import Desk, progress, with_decoding
 from mowe.cli.recorded import find_sources, route_to_records
 from mowe.cli.text import format_table, printable, tell
@@ -19,7 +19,7 @@ RouteRow = dict[str, Any]
 SHOWN = ("file", "start", "end", "chosen", "entropy", "margin")
 
 
-def route(desk: Desk) -> None:
+def run(desk: Desk) -> None:
     """Route every file, and write, print or show the table.
 
     What was routed before Ctrl-C is still written.
@@ -35,7 +35,7 @@ def route(desk: Desk) -> None:
         if options.json:
             raise ConfigError("--json prints, and --out with .parquet writes; ask for one of them")
         _place(options.out)
-        route_to_records(desk, options.out, find_sources(desk, options.files))
+        route_to_records(desk, options.out, find_sources(desk))
         return
     if options.fused:
         raise ConfigError("--fused needs --out with a table ending in .parquet")
@@ -59,7 +59,7 @@ def _route_files(desk: Desk) -> None:
             print(json_line(path, answer, embedding=options.embedding), file=desk.out, flush=True)
 
     try:
-        desk.for_each(progress(desk.find_files(options.files)), work)
+        desk.for_each(progress(desk.find_files(desk.files)), work)
     finally:
         if write and rows:
             _replace(options.out, rows, write)

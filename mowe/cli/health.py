@@ -1,0 +1,30 @@
+"""`health`: checks of a records file and a training log as text."""
+
+from mowe.analysis.health.checks import Check, Thresholds, health_checks
+from mowe.analysis.health.training_log import read_log
+from mowe.analysis.records import read_records
+from mowe.cli.desk import Desk, given
+from mowe.errors import ConfigError
+
+
+def run(desk: Desk) -> int:
+    """Print a line per check; 1 if one fails, else 0.
+
+    Raises:
+        ConfigError: If neither file is named, or a threshold is out of range.
+        RecordsError: If the records cannot be used.
+        LogError: If the log cannot be used.
+    """
+    options = desk.options
+    if options.records is None and options.log is None:
+        raise ConfigError("name --records, --log or both, found neither")
+    limits = Thresholds(**given({name: getattr(options, name) for name in options.thresholds}))
+    records = read_records(options.records) if options.records else None
+    log = read_log(options.log) if options.log else None
+    checks = health_checks(records, log, limits)
+    print("\n".join(_line(check) for check in checks), file=desk.out)
+    return int(any(check.passed is False for check in checks))
+
+
+def _line(check: Check) -> str:
+    return f"{check.verdict.upper():<11}  {check.name}: {check.sentence}"

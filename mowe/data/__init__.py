@@ -1,0 +1,1 @@
+"""What training, evaluation and analysis share: manifests, records, features, sampling."""

@@ -1,0 +1,12 @@
+"""What ships with the code: at the top of a checkout, inside the package of an installed copy."""
+
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+# an installed copy holds `analysis` and `assets` inside the package (decision 0025)
+CHECKOUT = None if (PACKAGE / "analysis" / "__init__.py").is_file() else PACKAGE.parent
+ASSETS = (CHECKOUT or PACKAGE) / "assets"
+DEFAULT_CHECKPOINT = "mini"
+CHECKPOINTS = {"mini": ASSETS / "mowe-mini"}
+EXAMPLES = ASSETS / "examples"
+MAP = ASSETS / "map"
