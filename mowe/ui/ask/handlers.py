@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
-from gradio import processing_utils, utils
 
 from mowe.assistant import Answer, Assistant, HeardMemory, Sampling, Turn
 from mowe.audio import Recording
@@ -22,6 +21,7 @@ from mowe.ui.ask.routing_control import routing_control, routing_words
 from mowe.ui.ask.uploads import Uploads
 from mowe.ui.shared.errors import plain_errors
 from mowe.ui.shared.gpu import on_gpu, transcript_seconds
+from mowe.ui.shared.values import downloadable, unchanged
 
 MIN_UPDATE_SECONDS = 0.05  # between two updates of the page while words stream in
 EXPORT_NAME = "mowe-conversation.json"
@@ -131,10 +131,10 @@ class AskEvents:
                 if not (first or answer.finished) and now - shown < MIN_UPDATE_SECONDS:
                     continue
                 conversation = conversation.answered(Reply(answer, sampling, routing))
-                inputs = empty_inputs() if first else _kept(Inputs)
-                charts = routing_values(conversation, newest) if first else _kept(RouterChart)
+                inputs = empty_inputs() if first else unchanged(Inputs)
+                charts = routing_values(conversation, newest) if first else unchanged(RouterChart)
                 timeline = answer.finished and len(answer.windows) > 1
-                picture = self._picture(conversation, newest) if timeline else _kept(Picture)
+                picture = self._picture(conversation, newest) if timeline else unchanged(Picture)
                 facts = answer_facts(answer, sampling, words)
                 yield conversation, conversation.messages(), *inputs, facts, *charts, *picture
                 shown, first = now, False
@@ -157,7 +157,7 @@ class AskEvents:
         lost = conversation.turns[len(settled.turns) :]
         question = lost[0].text if lost and not given.question else gr.skip()
         audio = gr.skip() if given.audio else _first_path(lost) or gr.skip()
-        export = self._export(settled) if settled.replies else None
+        export = _export(settled) if settled.replies else None
         return (
             settled, False, settled.messages(), audio, question,
             gr.Button(interactive=False),
@@ -271,23 +271,15 @@ class AskEvents:
                 recording, language=language, translate=translate, memory=HeardMemory()
             )
 
-    @staticmethod
-    def _export(conversation: Conversation) -> str:
-        """Write the conversation to the private temporary folder, where a download may read it."""
-        text = json.dumps(conversation.to_dict(), ensure_ascii=False, indent=1)
-        folder = utils.get_upload_folder()
-        path: str = processing_utils.save_bytes_to_cache(text.encode(), EXPORT_NAME, folder)
-        return path
-
 
 def empty_inputs() -> Inputs:
     """Nothing filled in."""
     return Inputs(None, (), gr.CheckboxGroup(choices=[], value=[], visible=False), "")
 
 
-def _kept(group: type[Inputs | RouterChart | Picture]) -> Any:
-    """A group of components left as they are."""
-    return group(*(gr.skip() for _ in group._fields))
+def _export(conversation: Conversation) -> str:
+    text = json.dumps(conversation.to_dict(), ensure_ascii=False, indent=1)
+    return downloadable(text.encode(), EXPORT_NAME)
 
 
 def _running() -> tuple[gr.Button, gr.Button, gr.Button]:

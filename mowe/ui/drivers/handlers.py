@@ -34,10 +34,10 @@ from mowe.errors import AudioError
 from mowe.ui.shared.errors import plain_errors
 from mowe.ui.shared.examples import read_examples
 from mowe.ui.shared.gpu import MAX_SECONDS, START_SECONDS, on_gpu
+from mowe.ui.shared.values import PlayedSound, played, unchanged
 
 LONGEST_WINDOW = 30.0  # s
 SECONDS_PER_STEP = 0.1
-PlayedSound = tuple[int, np.ndarray]  # Hz, (samples,) int16; the page would make float ones louder
 
 
 class Explained(NamedTuple):
@@ -125,7 +125,7 @@ class DriversEvents:
         try:
             for found, checked in steps:
                 if len(checked) < len(LEVELS):
-                    yield _kept(Explained, status=_progress(found, checked))
+                    yield unchanged(Explained, status=_progress(found, checked))
                     continue
                 yield tuple(self._explained(found, checked, percent))
         finally:
@@ -154,7 +154,7 @@ class DriversEvents:
             for found, heard in updates:
                 if heard is None:
                     status = f"Step {found.step} of {found.steps}: {name} {found.after[name]:.3f}"
-                    yield _kept(Imagined, status=status)
+                    yield unchanged(Imagined, status=status)
                     continue
                 yield tuple(
                     Imagined(
@@ -166,7 +166,7 @@ class DriversEvents:
                             )
                         ),
                         gr.Dataframe(drawn.activation_rows(found, heard)),
-                        _sound(heard.samples, self.assistant.model.base_encoder.sample_rate),
+                        played(heard.samples, self.assistant.model.base_encoder.sample_rate),
                     )
                 )
         finally:
@@ -186,7 +186,7 @@ def listen(
     )
     masks = (cells.astype(np.float32), 1 - cells.astype(np.float32))
     kept, rest = (mask_audio(found.samples, mask, found.settings) for mask in masks)
-    return words, _sound(kept, rate), _sound(rest, rate)
+    return words, played(kept, rate), played(rest, rate)
 
 
 def completeness(found: Attribution) -> str:
@@ -221,12 +221,3 @@ def _progress(found: Attribution, checked: list[Deletion]) -> str:
     if not found.finished:
         return f"{found.encoder}: {found.gradients} gradients, gap {found.gap:+.2f}"
     return f"{found.encoder}: checking, {len(checked)} of {len(LEVELS)}"
-
-
-def _sound(samples: np.ndarray, rate: int) -> PlayedSound:
-    return rate, (np.clip(samples, -1, 1) * 32767).astype(np.int16)
-
-
-def _kept(group: type[Explained | Imagined], **values: Any) -> tuple[Any, ...]:
-    """A group of components left as they are, but for some values."""
-    return tuple(values.get(name, gr.skip()) for name in group._fields)

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 import numpy as np
-from gradio import processing_utils, utils
 
 from mowe.analysis.map.figures import NUMBERS, map_figure
 from mowe.analysis.map.projection import Projection, nearest, pca, place, umap
@@ -26,6 +25,7 @@ from mowe.ui.map.view import AUDIO_FOLDER, View, sampled, shipped_view
 from mowe.ui.shared.errors import plain_errors
 from mowe.ui.shared.gpu import on_gpu
 from mowe.ui.shared.records import load_routed
+from mowe.ui.shared.values import downloadable, played
 
 NEIGHBOURS_SHOWN = 8
 MAX_LISTED = 500
@@ -215,11 +215,9 @@ class MapEvents:
             end = None if row["clip_end"] != row["clip_end"] else row["clip_end"]
             recording = load_audio(path, start=start, end=end, limits=self.assistant.limits)
             if start or end is not None:
-                sound = gr.Audio((SAMPLE_RATE, _pcm(recording)), visible=True)
+                sound = gr.Audio(played(recording.at(SAMPLE_RATE), SAMPLE_RATE), visible=True)
             else:
-                folder = utils.get_upload_folder()
-                kept = processing_utils.save_bytes_to_cache(path.read_bytes(), path.name, folder)
-                sound = gr.Audio(kept, visible=True)
+                sound = gr.Audio(downloadable(path.read_bytes(), path.name), visible=True)
             picture = gr.Plot(heard_figure(audio_picture(recording.at(SAMPLE_RATE))), visible=True)
         routing = gr.Plot(router_chart([view.window(place)]))
         details = gr.Dataframe(view.details(place))
@@ -245,8 +243,7 @@ class MapEvents:
     def _selection(self, view: View, places: list[int]) -> Selected:
         shares = selection_shares(view.points, places)
         text = "".join(f"{line}\n" for line in manifest_lines(view.points, places))
-        folder = utils.get_upload_folder()
-        path = processing_utils.save_bytes_to_cache(text.encode(), "selection.jsonl", folder)
+        path = downloadable(text.encode(), "selection.jsonl")
         return Selected(
             gr.Column(visible=True),
             gr.Plot(selection_chart(shares)),
@@ -305,8 +302,3 @@ def _asked(event: gr.EventData, points: int) -> tuple[str, list[int]]:
     ids = given if isinstance(given, list) else []
     places = [one for one in ids if type(one) is int and 0 <= one < points]
     return str(data.get("kind")), sorted(set(places))
-
-
-def _pcm(recording: Recording) -> np.ndarray:
-    samples = np.clip(recording.at(SAMPLE_RATE), -1, 1)
-    return (samples * 32767).astype(np.int16)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
-from gradio import processing_utils, utils
 
 from mowe.analysis.routing import comparison
 from mowe.analysis.routing.answer_figures import audio_picture, heard_rows
@@ -15,6 +14,7 @@ from mowe.audio import SAMPLE_RATE, AudioLimits, Recording, load_audio
 from mowe.errors import AudioError
 from mowe.ui.shared.errors import plain_errors
 from mowe.ui.shared.gpu import MAX_SECONDS, SECONDS_PER_AUDIO_SECOND, START_SECONDS, on_gpu
+from mowe.ui.shared.values import downloadable
 
 MAX_CLIPS = 6
 MAX_AUDIO_SECONDS = 3600.0  # s of audio in one comparison
@@ -170,7 +170,4 @@ def _gpu_seconds(recordings: Sequence[Recording], window: float | None) -> int:
 
 
 def _download(text: str, name: str) -> gr.DownloadButton:
-    """A file in the private temporary folder, where a download may read it."""
-    folder = utils.get_upload_folder()
-    path = processing_utils.save_bytes_to_cache(text.encode(), name, folder)
-    return gr.DownloadButton(value=path)
+    return gr.DownloadButton(value=downloadable(text.encode(), name))
