@@ -76,7 +76,7 @@ def test_the_small_run_comes_to_an_exported_checkpoint_that_is_measured(
     assert done.returncode == 0, done.stderr[-3000:]
     made = tmp_path / "out/mowe-mini"
     config, shipped = read_config(made), read_config(ROOT / "assets/mowe-mini")
-    assert config.adapter.events == ("dog bark", "rain")
+    assert config.adapter.events == ("dog bark", "rain", "speech")
     assert config.adapter.decoded == shipped.adapter.decoded
     assert {*config.adapter.statistics} == {*shipped.adapter.statistics}
     state, known = read_trained(made), read_trained(ROOT / "assets/mowe-mini")
