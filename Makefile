@@ -59,7 +59,8 @@ format: $(DEV)  ## apply the formatter and the safe fixes
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
-# small tries everything out in minutes; full is what the shipped checkpoint was made with
+# small tries everything out in minutes. No command makes the very tensors that ship: their model card tells how
+# they came about (assets/mowe-mini/README.md), and runs/mini.sh goes the same way from an empty disk.
 SIZE ?= full
 SUFFIX := $(if $(filter small,$(SIZE)),-small)
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -169,3 +171,18 @@ def test_an_index_without_places_is_refused(tmp_path):
         index.write_text(content)
         with pytest.raises(ConfigError, match="has no weight_map of file names"):
             tensor_files(tmp_path, ConfigError)
+
+
+def test_json_files_are_read_and_files_are_summed_in_one_place():
+    root = Path(__file__).parents[1]
+    reads = re.compile(r"json\.loads?\([^)\n]*read_text|file_digest\(")
+    found = {
+        path.relative_to(root).as_posix()
+        for folder in ("mowe", "analysis", "corpus", "benchmarks")
+        for path in (root / folder).rglob("*.py")
+        if reads.search(path.read_text(encoding="utf-8"))
+    }
+    # what is read as a recording is opened with care: a pipe must not be waited for;
+    # the list of our own example clips is no object
+    others = {"mowe/audio/files.py", "mowe/ui/shared/examples.py"}
+    assert found == {"mowe/files.py"} | others

@@ -80,14 +80,14 @@ class Router(nn.Module):
         self.top_k = top_k or len(names)
         self.smoothing, self.smoothing_amount = smoothing, smoothing_amount
         self.smooth_inference = smooth_inference
-        self.independent_logits = (
-            nn.Parameter(torch.empty(len(names)).normal_(std=INDEPENDENT_STD))
-            if kind in ("both", "independent")
-            else None
-        )
         self.dependent = (
             _dependent_router(base_dim, len(names), hidden_dim)
             if kind in ("both", "dependent")
+            else None
+        )
+        self.independent_logits = (
+            nn.Parameter(torch.empty(len(names)).normal_(std=INDEPENDENT_STD))
+            if kind in ("both", "independent")
             else None
         )
 

@@ -51,7 +51,7 @@ def draw(examples: Sequence[Example], clips: int, seed: int) -> list[Example]:
     """Lines with short recordings, evenly from tasks and sources.
 
     Raises:
-        ConfigError: If there is none that asks for a transcript.
+        ConfigError: If none of them asks for a transcript.
     """
     groups: dict[tuple[str, str], list[Example]] = defaultdict(list)
     for one in examples:
@@ -64,7 +64,10 @@ def draw(examples: Sequence[Example], clips: int, seed: int) -> list[Example]:
     drawn: list[Example] = []
     while len(drawn) < clips and any(queues):
         drawn += [queue.pop() for queue in queues if queue]
-    return rng.sample(drawn, min(clips, len(drawn)))
+    kept = rng.sample(drawn, min(clips, len(drawn)))
+    if not any(one.task == TRANSCRIBE for one in kept):
+        raise ConfigError(f"of the {len(kept)} clips drawn none asks for a transcript: take more")
+    return kept
 
 
 @torch.inference_mode()
