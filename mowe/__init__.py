@@ -16,7 +16,7 @@ torchaudio_guard.install()  # before anything imports transformers, peft or torc
 if shipped.CHECKOUT:  # decision 0024: `mowe.analysis` lies at the top of a checkout
     __path__.append(str(shipped.CHECKOUT))
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from mowe.assistant import Answer, Assistant, Sampling, Turn, load

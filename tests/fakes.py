@@ -151,7 +151,7 @@ class FakeAssistant:
             audio=audio,
             timings={"decode": 0.01, "encoders": 0.12, "prefill": 0.0, "total": 0.12},
             mode="all windows together" if windows else "no audio",
-            versions={"mowe": "0.1.0", "torch": "2.13.0+cpu"},
+            versions={"mowe": "0.2.0", "torch": "2.13.0+cpu"},
             finished=False,
             notice=self.notice,
         )

@@ -197,8 +197,9 @@ def test_the_bundled_settings_are_read_by_the_same_reader(tmp_path, recipe):
 @pytest.mark.parametrize("path", sorted((ROOT / "mowe/training/recipes").glob("*.json")), ids=str)
 def test_every_recipe_is_read_and_fits_its_mixture(path):
     config = read_training_config(path)
-    kind = read_mixture(config.preset).adapter.kind
-    assert kind == "naming" or not config.pretraining.steps
+    mixture = read_mixture(config.preset)
+    assert mixture.adapter.kind == "naming" or not config.pretraining.steps
+    assert ("encoders" in config.train) == mixture.trains_encoders
 
 
 def test_every_setting_for_several_cards_is_known_to_accelerate():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,8 @@ from mowe.config import (
 )
 from mowe.errors import ConfigError
 from mowe.presets import PRESETS, preset
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -52,6 +55,26 @@ def test_paper_presets_hold_the_papers_choices(name):
     assert (config.routing.smoothing, config.routing.smoothing_amount) == ("as-printed", 0.1)
     assert config.routing.loss_weight == 0.1
     assert config.window_seconds * 50 / config.adapter.frames_per_token == 100  # tokens per 30 s
+
+
+def test_what_was_saved_before_smooth_inference_existed_was_smoothed_in_training_only():
+    plain = to_dict(preset("tiny-random"))
+    assert from_dict(plain).routing.smooth_inference
+    del plain["routing"]["smooth_inference"]
+    assert not from_dict(plain).routing.smooth_inference
+
+
+def test_the_shipped_checkpoint_is_the_mixture_of_its_preset_in_all_but_names():
+    shipped = json.loads((ROOT / "assets/mowe-mini/config.json").read_text(encoding="utf-8"))
+    adapter = preset("mini").adapter
+    assert dataclasses.replace(from_dict(shipped), adapter=adapter) == preset("mini")
+
+
+def test_the_papers_copies_of_one_encoder_are_trained():
+    for name in ("paper-uniform", "paper-diverse"):
+        config = preset(name)
+        assert config.trains_encoders
+        assert config.first_copies == (0, 1, 2, 3)
 
 
 def test_the_uniform_pool_is_whisper_tiny_only_and_the_diverse_one_is_not():
@@ -95,7 +118,17 @@ def test_other_sources_are_refused_naming_what_was_found(source):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: EncoderConfig(name="", family="ssl", source="random"), "needs a name"),
+        (lambda: EncoderConfig(name="", family="ssl", source="random"), "can have, found ''"),
+        (
+            lambda: EncoderConfig(name="a", family="ssl", source="random", train="all"),
+            "a: train must be one of .*'none', 'lora', 'full'.*found 'all'",
+        ),
+        (
+            lambda: EncoderConfig(name="a", family="ssl", source="random", lora_rank=0),
+            "a: lora_rank must be 1 or more, found 0",
+        ),
+        (lambda: RoutingConfig(smoothing="uniform"), "'uniform' is no longer offered: 'off'"),
+        (lambda: RoutingConfig(smoothing="explore", top_k=0), "top_k 0 picks every encoder"),
         (
             lambda: EncoderConfig(name="a", family="ssl", source="random", window_seconds=31),
             "0 to 30, found 31",

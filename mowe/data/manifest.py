@@ -18,7 +18,6 @@ from mowe.errors import ManifestError
 from mowe.files import read_jsonl
 
 AUDIO_TAG = "<audio>"
-TRANSCRIBE = "transcribe"  # the task whose answers are what is said
 ROLES = ("user", "assistant")
 LISTS = ("options", "accept")  # lists of texts, where a line has them
 ROUNDING = 0.1  # s; a clip that is cut to a length may be longer by what resampling adds

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mowe.data.manifest import TRANSCRIBE
+from mowe.data.tasks import TRANSCRIBE
 
 EACH, POOLED = "each source", "all sources"  # instead of the name of a source
 MANIFEST = "manifest"  # the suite of every task that a manifest has

@@ -23,7 +23,8 @@ from tqdm import tqdm
 
 from mowe.audio import load_audio
 from mowe.checkpoint import MoWE, write_checkpoint
-from mowe.data.manifest import TRANSCRIBE, Example, read_manifest
+from mowe.data.manifest import Example, read_manifest
+from mowe.data.tasks import TRANSCRIBE
 from mowe.errors import ConfigError, MoweError
 from mowe.hints import spelled
 from mowe.model import make_batch

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import torch
 
-from mowe.data.manifest import AUDIO_TAG, TRANSCRIBE, Example
+from mowe.data.manifest import AUDIO_TAG, Example
+from mowe.data.tasks import TRANSCRIBE
 from mowe.model import MoWEModel
 from mowe.model.language_model import AUDIO_ID, AUDIO_MARK, IGNORED, Message, Prompt
 

@@ -13,7 +13,7 @@ from accelerate.utils import DistributedDataParallelKwargs, parse_flag_from_env
 from mowe.checkpoint import MoWE, fast_dtype, load_trained, read_config, read_trained
 from mowe.config import MoWEConfig, from_dict
 from mowe.data.features import FeatureStore
-from mowe.data.manifest import TRANSCRIBE, Example, read_manifest
+from mowe.data.manifest import Example, read_manifest
 from mowe.data.sampling import (
     Sound,
     StepSampler,
@@ -23,6 +23,7 @@ from mowe.data.sampling import (
     limited,
     upsampled,
 )
+from mowe.data.tasks import TRANSCRIBE
 from mowe.errors import ConfigError
 from mowe.files import read_json
 from mowe.hints.naming import NamingAdapter
