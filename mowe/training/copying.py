@@ -142,7 +142,9 @@ class Lessons:
 def teach(model: MoWE, lessons: Lessons, steps: int, seed: int) -> list[float]:
     """Train LoRA, and return the loss of each step, in nats."""
     model.requires_grad_(False)
-    learned = [parameter for name, parameter in model.named_parameters() if ".lora_" in name]
+    learned = [
+        parameter for name, parameter in model.language_model.named_parameters() if ".lora_" in name
+    ]
     for parameter in learned:
         parameter.requires_grad_(True)
     optimizer = torch.optim.AdamW(learned, lr=LEARNING_RATE, weight_decay=0.0)
