@@ -191,7 +191,7 @@ def test_suggestions_fill_the_question_and_settings_reach_the_model(visit, assis
     page.get_by_role("button", name="What language is spoken?").click()
     expect(page.locator("#ask")).to_be_enabled()
     page.get_by_role("button", name="Sampling and routing").click()
-    page.wait_for_timeout(500)  # the fields are mounted when the accordion opens
+    expect(page.get_by_label("Seed")).to_be_editable()  # mounted when the accordion opens
     page.get_by_label("Seed").fill("41")
     page.get_by_label("number input for Temperature").fill("0.5")
     page.keyboard.press("Tab")

@@ -230,8 +230,9 @@ def test_everything_fits_a_phone_in_the_dark(visit, records, log, tmp_path, view
         if table.is_visible():
             table.click()
     expect(page.locator("#changes-table")).to_contain_text("12 dB softer")
-    page.wait_for_timeout(300)  # the tables are laid out
-    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    page.wait_for_function(  # the tables are laid out
+        "width => document.documentElement.scrollWidth <= width", arg=viewport["width"]
+    )
     wide = """[...document.querySelectorAll('button, input, textarea, .js-plotly-plot')]
         .filter(one => one.offsetParent
             && !one.closest('.table-wrap, [role=grid], .visually-hidden'))

@@ -70,11 +70,8 @@ def open_map(page: Page) -> Page:
 def listen(page: Page) -> None:
     """Wait until the sound has begun to play."""
     expect(page.locator(SOUND)).to_be_attached(timeout=PATIENCE)
-    for _ in range(PATIENCE // 100):
-        if page.locator(SOUND).evaluate("one => one.currentTime") > 0.05:
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError("nothing plays")
+    sound = page.locator(SOUND).element_handle()
+    page.wait_for_function("one => one.currentTime > 0.05", arg=sound, timeout=PATIENCE)
 
 
 def alone(ready) -> int:

@@ -168,7 +168,7 @@ def test_a_lone_sound_is_named_by_the_statistics_of_the_whole_clip():
 
 
 def test_a_decoder_shares_out_what_is_not_silence_and_its_likeliest_label_is_quoted():
-    table = dict(zip(("none", "Dutch", "Greek"), torch.eye(4), strict=False))
+    table = dict(zip(("none", "Dutch", "Greek"), torch.eye(4)[:3], strict=True))
     namer = Namer(4, (), {"language": ("Dutch", "Greek")}, words_of(table), decoded=True)
     for parameter in namer.label["language"].parameters():
         torch.nn.init.zeros_(parameter)

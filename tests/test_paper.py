@@ -116,7 +116,7 @@ def next_token_loss(model: MoWEModel, heard: Heard) -> Tensor:
             [count],
             reply=False,
         )
-        for count, reply in zip(heard.mask.sum(1).tolist(), replies, strict=False)
+        for count, reply in zip(heard.mask.sum(1).tolist(), replies[: len(heard.mask)], strict=True)
     ]
     return model(heard, prompts)
 

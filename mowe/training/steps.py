@@ -173,9 +173,12 @@ class Step(nn.Module):
 
 def _placed(prompts: Sequence[Prompt], heard: Heard | None) -> list[Prompt]:
     """The prompts with as many places as their recordings have audio tokens."""
-    counts = heard.mask.sum(dim=1).tolist() if heard is not None else []
-    placed = [with_tokens(one, count) for one, count in zip(prompts, counts, strict=False)]
-    return [*placed, *prompts[len(placed) :]]
+    if heard is None or not prompts:  # nothing is heard, or the language model is not asked
+        return list(prompts)
+    counts = heard.mask.sum(dim=1).tolist()
+    heard_prompts, silent = prompts[: len(counts)], prompts[len(counts) :]
+    placed = [with_tokens(one, count) for one, count in zip(heard_prompts, counts, strict=True)]
+    return [*placed, *silent]
 
 
 def masking(share: float, seed: int) -> Distort:
