@@ -35,3 +35,7 @@ class RecordsError(MoweError):
 
 class LogError(MoweError):
     """A training log cannot be used: unreadable, of another format, or without a loss."""
+
+
+class ExperimentError(MoweError):
+    """An experiment cannot be run or reported: unknown, unfit for the data, or its files mixed."""

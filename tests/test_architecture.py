@@ -27,7 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("mowe.checkpoint",),
     ("mowe.assistant",),
     ("mowe.data",),
-    ("mowe.training", "mowe.evaluation", "mowe.analysis", "corpus"),
+    ("mowe.training", "mowe.evaluation", "mowe.experiments", "mowe.analysis", "corpus"),
     ("mowe.ui", "mowe.cli"),
     ("app", "mowe.__main__"),
 )
@@ -51,7 +51,9 @@ HOMES = {
     "plotly": ("mowe.analysis",),
     "umap": ("mowe.analysis",),
     "captum": ("mowe.analysis",),
-    "sklearn": ("mowe.analysis", "mowe.evaluation", "mowe.statistics", "mowe.training"),
+    "sklearn": (
+        "mowe.analysis", "mowe.evaluation", "mowe.experiments", "mowe.statistics", "mowe.training",
+    ),  # fmt: skip
     "nltk": ("mowe.evaluation",),
     "pyarrow": ("mowe.data.records", "mowe.analysis"),
 }

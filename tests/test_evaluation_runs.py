@@ -12,6 +12,7 @@ from mowe.__main__ import main
 from mowe.assistant import Assistant
 from mowe.audio import load_audio
 from mowe.config import EncoderConfig
+from mowe.data.ledger import Ledger
 from mowe.data.manifest import read_manifest
 from mowe.encoders import build_encoder
 from mowe.errors import ConfigError, ManifestError, WeightsError
@@ -22,7 +23,6 @@ from mowe.evaluation.baselines.cepstra import cepstra_rows, cepstral_features, c
 from mowe.evaluation.baselines.majority import majority_rows
 from mowe.evaluation.baselines.noise import like_noise
 from mowe.evaluation.baselines.whisper import WhisperReader
-from mowe.evaluation.ledger import Ledger
 from mowe.evaluation.suites import find_suite
 from mowe.evaluation.summary import judged
 from mowe.evaluation.table import BEGIN, END, between_marks, markdown

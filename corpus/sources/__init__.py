@@ -55,7 +55,7 @@ SERVES: Mapping[str, Collection[str]] = {
     "steel-sky": _OF_WORDS,
     "asterisk": (*_OF_WORDS, "gender", "prompts"),
     "drascula": _OF_WORDS,
-    "spoken-digits": ("transcribe", "gender", "digits", *_OF_SPEECH),
+    "spoken-digits": ("transcribe", "gender", "digit", "digits", *_OF_SPEECH),
     "ravdess": ("emotion", "gender", "language", "mention", *_OF_SPEECH),
     "tux-paint": ("language", *_OF_SPEECH),
     "fish-fillets": ("language", "gender", *_OF_SPEECH),

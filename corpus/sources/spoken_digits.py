@@ -1,4 +1,4 @@
-"""Free Spoken Digit Dataset: single digits by six men, joined into strings of three to seven."""
+"""Free Spoken Digit Dataset: single digits by six men, alone and in strings of three to seven."""
 
 import functools
 import random
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from corpus.clips import SPEECH_RATE, Clip, Materials, Source, Waveform
+from corpus.clips import SPEECH_RATE, Ask, Clip, Materials, Source, Waveform
 from corpus.download import CorpusError
 from corpus.sound import convert, join, read_sound
 from corpus.text import DIGITS, sentence_case
@@ -24,6 +24,7 @@ SPEAKERS = {
 STRINGS = {"train": 150, "dev": 40}  # a speaker
 LENGTHS = (3, 7)  # digits in a string, both included
 GAPS = (0.05, 0.35)  # s between digits
+ALONE = 10  # recordings of each digit, of a speaker, that stand alone
 
 
 def digit_files(folder: Path) -> Mapping[str, Mapping[int, list[Path]]]:
@@ -71,6 +72,33 @@ def _read(materials: Materials) -> Iterator[Clip]:
                 language="English",
                 text=sentence_case(" ".join(DIGITS[digit] for digit in digits)),
                 notes={"digits": "".join(map(str, digits))},
+            )
+        yield from _alone(speaker, by_digit)
+
+
+def _alone(speaker: str, by_digit: Mapping[int, Sequence[Path]]) -> Iterator[Clip]:
+    """Single digits, asked for by a task of their own."""
+    rng = random.Random(f"single digits of {speaker}")
+    for digit, paths in sorted(by_digit.items()):
+        asked = Ask(
+            task="digit",
+            turns=(("Which digit is spoken?", f"{DIGITS[digit].capitalize()}."),),
+            label=DIGITS[digit],
+            options=tuple(DIGITS),
+            accept=(f"{digit}.",),
+        )
+        for path in rng.sample(paths, min(ALONE, len(paths))):
+            name = f"{speaker}-alone-{path.stem.split('_', 2)[2]}-{digit}"
+            yield Clip(
+                name=name,
+                load=functools.partial(speak_digits, [path], name),
+                split=SPEAKERS[speaker],
+                tasks=(),
+                recording=f"fsdd-{speaker}",
+                speaker=f"fsdd-{speaker}",
+                gender="man",
+                language="English",
+                asks=(asked,),
             )
 
 

@@ -65,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (
         *(_add_ask, _add_transcribe, _add_route, _add_train, _add_eval, _add_corpus, _add_report),
-        *(_add_health, _add_map, _add_doctor, _add_export),
+        *(_add_health, _add_map, _add_doctor, _add_export, _add_experiments),
     ):
         add(commands)
     return parser
@@ -168,6 +168,40 @@ def _add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
         corpus.add_argument(f"--{name}", type=Path, metavar="FOLDER", help=text)
     for name, text in _CORPUS_TOOLS.items():
         corpus.add_argument(f"--{name}", metavar="COMMAND", help=text)
+
+
+def _add_experiments(commands: "Commands[argparse.ArgumentParser]") -> None:
+    experiments = commands.add_parser(
+        "experiments", help="train arms that differ in one thing, and compare them"
+    )
+    steps = experiments.add_subparsers(dest="step", required=True, metavar="STEP")
+    listed = steps.add_parser("list", help="the experiments, their claims and arms")
+    run = steps.add_parser("run", help="train what is missing, and write the result files")
+    run.add_argument("names", nargs="+", metavar="NAME", help="experiments, or all")
+    run.add_argument(
+        "--manifest", type=Path, required=True, help="of a built corpus; its labels are the tasks"
+    )
+    run.add_argument(
+        "--scale",
+        choices=("fast", "lm"),
+        default="fast",
+        help="lm: through a language model (fast)",
+    )
+    run.add_argument(
+        "--seeds", type=int, metavar="N", help="of every arm (as each experiment says)"
+    )
+    run.add_argument("--folder", type=Path, help="features and runs (built/experiments)")
+    run.add_argument("--out", type=Path, help="result files (results/experiments)")
+    run.add_argument("--jobs", type=int, default=1, metavar="N", help="arms side by side (1)")
+    run.add_argument(
+        "--test", action="store_true", help="judge on the test split: once, when all is chosen"
+    )
+    report = steps.add_parser("report", help="the pages about what was measured")
+    report.add_argument("--results", type=Path, help="result files (results/experiments)")
+    report.add_argument("--out", type=Path, help="folder of the pages (docs)")
+    for step in (listed, report):
+        step.set_defaults(inputs=())
+    run.set_defaults(inputs=("manifest",))
 
 
 def _add_report(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from mowe.assistant import Answer, Assistant, Sampling, Turn
 from mowe.audio import Recording, load_audio
+from mowe.data.ledger import Ledger, Row
 from mowe.data.manifest import AUDIO_TAG, Example
 from mowe.errors import ManifestError
-from mowe.evaluation.ledger import Ledger, Row
 from mowe.evaluation.scores import answer_key
 from mowe.evaluation.tasks import EACH, POOLED, Group, Suite, Task
 from mowe.model.control import RoutingControl

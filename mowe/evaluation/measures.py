@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mowe.data.ledger import Row
 from mowe.evaluation.captions import label_recall, meteor
-from mowe.evaluation.ledger import Row
 from mowe.evaluation.scores import answer_key, edits, predicted_label
 
 RESAMPLES = 1000  # of the bootstrap

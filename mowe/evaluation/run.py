@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from mowe.assistant import Assistant, load
+from mowe.data.ledger import Ledger
 from mowe.data.manifest import read_manifest
+from mowe.data.origin import code_version, machine
 from mowe.errors import ConfigError
 from mowe.evaluation import origin
 from mowe.evaluation.asking import answer_all, choose
 from mowe.evaluation.baselines import BASELINES, Bench, find_baselines
 from mowe.evaluation.captions import find_synonyms
 from mowe.evaluation.choices import summarize_routing
-from mowe.evaluation.ledger import Ledger
 from mowe.evaluation.pinned import transcript_normaliser
 from mowe.evaluation.suites import check_tasks, find_suite
 from mowe.evaluation.summary import judged, summarize
@@ -116,8 +117,8 @@ def _about(settings: EvaluationSettings, assistant: Assistant) -> dict[str, Any]
         "seed": settings.seed,
         "limit": settings.limit,
         "weak_encoders": not settings.no_weak,
-        "code": origin.code_version(),
-        "machine": origin.machine(),
+        "code": code_version(),
+        "machine": machine(),
         "versions": origin.all_versions(),
         "manifest_sha256": file_sha256(settings.manifest),
     }

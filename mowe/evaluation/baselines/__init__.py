@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mowe.assistant import Assistant
+from mowe.data.ledger import Ledger, Row
 from mowe.data.manifest import Example
 from mowe.errors import ConfigError
 from mowe.evaluation.asking import Question, answer_all, hear, kept_rows
@@ -12,7 +13,6 @@ from mowe.evaluation.baselines.cepstra import cepstra_rows
 from mowe.evaluation.baselines.majority import majority_rows
 from mowe.evaluation.baselines.noise import like_noise
 from mowe.evaluation.baselines.whisper import BASE, TINY_EN, whisper_rows
-from mowe.evaluation.ledger import Ledger, Row
 from mowe.model.control import RoutingControl
 
 GUESSES = 30  # of a task, asked about noise: enough to see whether the words alone give it away

@@ -17,10 +17,10 @@ from sklearn.svm import SVC
 from tqdm import tqdm
 
 from mowe.audio import SAMPLE_RATE, Recording
+from mowe.data.ledger import Row
 from mowe.data.manifest import Example
 from mowe.encoders.mel import MelSettings, mel_spectrogram
 from mowe.evaluation.asking import Question, describe, hear
-from mowe.evaluation.ledger import Row
 
 logger = logging.getLogger(__name__)
 

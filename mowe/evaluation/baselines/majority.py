@@ -3,9 +3,9 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from mowe.data.ledger import Row
 from mowe.data.manifest import Example
 from mowe.evaluation.asking import Question, describe, label_of
-from mowe.evaluation.ledger import Row
 
 
 def majority_rows(questions: Sequence[Question], train: Sequence[Example]) -> list[Row]:

@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from mowe.audio import SAMPLE_RATE, Recording
 from mowe.config import EncoderConfig
+from mowe.data.ledger import Ledger, Row
 from mowe.encoders import AudioEncoder, build_encoder
 from mowe.evaluation.asking import Question, hear, kept_rows
-from mowe.evaluation.ledger import Ledger, Row
 from mowe.hints.decoder import WhisperDecoder, load_decoder
 from mowe.hints.vocabulary import Vocabulary, load_vocabulary
 from mowe.weights.catalogue import (

@@ -1,0 +1,400 @@
+"""Arms as data: each says how it differs from the paper's recipe, and nothing else.
+
+An experiment is a claim with the arms that bear on it. Arms that several experiments name are run
+once.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import NamedTuple
+
+from mowe.errors import ExperimentError
+from mowe.experiments.bank import COPY, MEL, TWIN
+from mowe.experiments.judge import BETTER, EQUAL, WORSE
+from mowe.experiments.labelled import FAST
+from mowe.presets import MINI
+
+POOL = tuple(one.name for one in MINI.weak_encoders)
+STEPS = 400
+SEEDS_WITH_LANGUAGE_MODEL = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """A part of training: some tasks for some steps."""
+
+    tasks: tuple[str, ...] = ()  # empty trains all
+    steps: int = STEPS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """A mixture and how it is trained; by default the paper's recipe over the pool of `mini`."""
+
+    name: str
+    pool: tuple[str, ...] = POOL
+    routers: str = "both"  # as `RoutingConfig.kind`
+    always: tuple[tuple[str, ...], ...] = ()  # without routers: the encoders that each slot adds up
+    top_k: int = 1
+    hidden_dim: int = 0  # of the data-dependent router
+    smoothing: str = "as-printed"
+    loss_weight: float = 0.1  # of L_MoWE
+    entropy: float = 1.0  # factor of Eqs. 7 and 8 in it
+    diversity: float = 1.0  # factor of Eq. 9 in it
+    micro_batches: int = 1  # over which diversity is averaged; 1 is exact
+    join: str = "concat"  # of the slots: concat or sum
+    shared: bool = False  # one projection for all encoders
+    adapter: str = "stack"  # or "windows", attention with one query a window
+    question: bool = False  # the data-dependent router sees the question too
+    way: str = "paper"  # how routers learn: a name of `ways.WAYS`
+    data: float = 1.0  # share of the training clips
+    without: str = ""  # sources whose name begins so are not trained on
+    stretches: tuple[Stretch, ...] = (Stretch(),)
+    from_nothing: bool = False  # with a language model: not warmed up at the fast scale
+    transcripts: str = "none"  # with a language model: none, beside audio tokens, or alone
+
+    @property
+    def fast(self) -> bool:
+        """Whether it differs from others without a language model."""
+        return not self.from_nothing and self.transcripts == "none"
+
+    @property
+    def slots(self) -> int:
+        """How many places for weak features stand beside the base's."""
+        if self.routers == "none":
+            return len(self.always)
+        return 1 if self.join == "sum" or self.routers != "both" else 2
+
+
+class Pair(NamedTuple):
+    """Two arms to compare, on some of the held-out clips."""
+
+    first: str
+    second: str
+    task: str = ""  # empty: all tasks
+    source: str = ""  # empty: all sources
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """A claim, and the arms that it is tested by."""
+
+    name: str
+    claim: str  # one sentence that can be false
+    against: str  # name of the arm that the others are compared with
+    arms: tuple[Arm, ...]  # that one among them
+    pairs: tuple[Pair, ...] = ()  # the comparisons it is judged by; empty: each arm's
+    expects: str = BETTER  # what the claim says of them: a word of `judge`
+    seeds: int = 5
+    with_language_model: tuple[str, ...] = ()  # arms that are run at that scale too
+    published: str = ""  # what its authors report, with the source
+
+    def at(self, scale: str) -> "Experiment":
+        """The experiment at a scale: with a language model fewer arms and seeds.
+
+        Raises:
+            ExperimentError: If none of its arms is run at that scale.
+        """
+        if scale == "fast":
+            arms = tuple(arm for arm in self.arms if arm.fast)
+            return replace(self, arms=arms, pairs=_among(self.pairs, arms))
+        arms = tuple(arm for arm in self.arms if arm.name in self.with_language_model)
+        if not arms:
+            raise ExperimentError(f"{self.name} has no arms with a language model")
+        pairs = _among(self.pairs, arms)
+        return replace(
+            self, arms=arms, pairs=pairs, seeds=min(self.seeds, SEEDS_WITH_LANGUAGE_MODEL)
+        )
+
+    @property
+    def compared(self) -> tuple[Pair, ...]:
+        """What the claim is judged by."""
+        return self.pairs or self.all_against
+
+    @property
+    def all_against(self) -> tuple[Pair, ...]:
+        """Every arm beside the one that it is compared with."""
+        others = (one.name for one in self.arms if one.name != self.against)
+        return tuple(Pair(name, self.against) for name in others)
+
+
+def _among(pairs: tuple[Pair, ...], arms: tuple[Arm, ...]) -> tuple[Pair, ...]:
+    names = {arm.name for arm in arms}
+    return tuple(pair for pair in pairs if {pair.first, pair.second} <= names)
+
+
+PAPER = Arm(name="paper")
+BASE_ONLY = Arm(name="base only", pool=(), routers="none")
+DENSE = replace(PAPER, name="dense", top_k=0, smoothing="off")
+SIDE_BY_SIDE = Arm(name="all side by side", routers="none", always=tuple((name,) for name in POOL))
+COLD_BASE = replace(BASE_ONLY, name="base only, from nothing", from_nothing=True)
+COLD_PAPER = replace(PAPER, name="paper, from nothing", from_nothing=True)
+UNIFORM = replace(PAPER, name="uniform picks", way="uniform", loss_weight=0.0)
+
+
+def _one_of(pool: tuple[str, ...], old: str, new: str) -> tuple[str, ...]:
+    return tuple(new if name == old else name for name in pool)
+
+
+def _copies(name: str, count: int) -> tuple[str, ...]:
+    return tuple(f"{name}{COPY}{number}" for number in range(1, count + 1))
+
+
+def _always_one(name: str) -> Arm:
+    return Arm(name=f"{name} always on", pool=(name,), routers="none", always=((name,),))
+
+
+def _pool(*names: str) -> Arm:
+    return replace(PAPER, name=f"pool of {len(names)}", pool=names)
+
+
+def _alone(task: str) -> Arm:
+    return replace(PAPER, name=task, stretches=_stretches((task,)))
+
+
+def _together(first: str, second: str) -> Arm:
+    # as many clips of each as alone
+    both = (Stretch(tasks=(first, second)),)
+    return replace(PAPER, name=f"{first} and {second}", stretches=both)
+
+
+def _stretches(*tasks: tuple[str, ...]) -> tuple[Stretch, ...]:
+    return tuple(Stretch(tasks=some, steps=STEPS // 2) for some in tasks)
+
+
+TASKS = tuple(task.name for task in FAST.tasks)
+UNSEEN = ("ravdess", "amazon-queen")  # sources of voices
+TINY = POOL[0]
+SPEAKER, SOUND = "speaker", "sound"
+HEARD_SPEECH, HEARD_ELSE = ("word", "digit", "emotion"), ("sound", "effect", "gender", "instrument")
+
+EXPERIMENTS: tuple[Experiment, ...] = (
+    Experiment(
+        name="worth",
+        claim="A mixture of weak encoders beats the base encoder alone, trained the same way",
+        against=BASE_ONLY.name,
+        with_language_model=(
+            BASE_ONLY.name,
+            PAPER.name,
+            SIDE_BY_SIDE.name,
+            DENSE.name,
+            COLD_BASE.name,
+            COLD_PAPER.name,
+        ),
+        arms=(
+            BASE_ONLY,
+            PAPER,
+            UNIFORM,
+            DENSE,
+            SIDE_BY_SIDE,
+            *map(_always_one, POOL),
+            Arm(name="one Whisper tiny, data-independent", pool=(TINY,), routers="independent"),
+            COLD_BASE,
+            COLD_PAPER,
+        ),
+        pairs=(Pair(PAPER.name, BASE_ONLY.name),),
+        published="AudioCaps METEOR 25.49 (MoWE), 22.79 (SALMONN), 6.70 (WavLLM): arXiv 2409.06635",
+    ),
+    Experiment(
+        name="routers",
+        claim="Both routers contribute: with one of them the mixture is worth less",
+        expects=WORSE,
+        against=PAPER.name,
+        with_language_model=(PAPER.name, "dependent only", "independent only"),
+        arms=(
+            PAPER,
+            replace(PAPER, name="dependent only", routers="dependent"),
+            replace(PAPER, name="independent only", routers="independent"),
+        ),
+    ),
+    Experiment(
+        name="losses",
+        claim="Entropy and diversity losses keep the routing from collapsing and cost no accuracy",
+        expects=EQUAL,
+        against=PAPER.name,
+        with_language_model=(PAPER.name, "no routing loss", "entropy only", "exploration"),
+        arms=(
+            PAPER,
+            replace(PAPER, name="no routing loss", loss_weight=0.0),
+            replace(PAPER, name="entropy only", diversity=0.0),
+            replace(PAPER, name="weight 0.3", loss_weight=0.3),
+            replace(PAPER, name="entropy only, weight 0.3", loss_weight=0.3, diversity=0.0),
+            replace(PAPER, name="diversity by micro-batch", micro_batches=4),
+            replace(PAPER, name="smoothing off", smoothing="off"),
+            replace(PAPER, name="exploration", smoothing="explore"),
+        ),
+    ),
+    Experiment(
+        name="pools",
+        claim="A larger and more diverse pool is worth more than a uniform one",
+        against="five copies",
+        with_language_model=(BASE_ONLY.name, PAPER.name, "five copies", "five twins"),
+        arms=(
+            BASE_ONLY,
+            _pool(TINY),
+            _pool(TINY, SPEAKER),
+            _pool(TINY, SPEAKER, SOUND),
+            _pool(TINY, SPEAKER, SOUND, "music"),
+            PAPER,
+            replace(PAPER, name="five copies", pool=_copies(TINY, 5)),
+            replace(PAPER, name="five twins", pool=tuple(f"{name}{TWIN}" for name in POOL)),
+        ),
+        pairs=(Pair(PAPER.name, "five copies"),),
+    ),
+    Experiment(
+        name="shapes",
+        claim="Top-1, concatenation, a linear router and a projection for each encoder suffice",
+        expects=EQUAL,
+        against=PAPER.name,
+        arms=(
+            PAPER,
+            replace(PAPER, name="top-2", top_k=2),
+            DENSE,
+            replace(PAPER, name="summed", join="sum"),
+            replace(PAPER, name="two-layer router", hidden_dim=128),
+            replace(PAPER, name="shared projection", shared=True),
+        ),
+    ),
+    Experiment(
+        name="data",
+        claim="A mixture of weak encoders beats its base with half and a quarter of the data too",
+        against=BASE_ONLY.name,
+        pairs=(
+            Pair(PAPER.name, BASE_ONLY.name),
+            Pair("paper, half the data", "base only, half the data"),
+            Pair("paper, a quarter", "base only, a quarter"),
+        ),
+        arms=(
+            BASE_ONLY,
+            PAPER,
+            replace(BASE_ONLY, name="base only, half the data", data=0.5),
+            replace(PAPER, name="paper, half the data", data=0.5),
+            replace(BASE_ONLY, name="base only, a quarter", data=0.25),
+            replace(PAPER, name="paper, a quarter", data=0.25),
+        ),
+    ),
+    Experiment(
+        name="replacement",
+        claim="The gain is the encoders' knowledge, not the architecture's size",
+        expects=WORSE,
+        against=PAPER.name,
+        arms=(
+            PAPER,
+            *(
+                replace(PAPER, name=f"{name} replaced by {what}", pool=_one_of(POOL, name, new))
+                for name in POOL
+                for what, new in (("its twin", f"{name}{TWIN}"), ("log-mel", MEL))
+            ),
+            *(
+                replace(
+                    PAPER, name=f"without {name}", pool=tuple(one for one in POOL if one != name)
+                )
+                for name in POOL
+            ),
+        ),
+    ),
+    Experiment(
+        name="transfer",
+        claim="What is learnt on some tasks helps the others",
+        against=PAPER.name,
+        arms=(
+            PAPER,
+            replace(
+                PAPER,
+                name="speech, then sounds",
+                stretches=_stretches(HEARD_SPEECH, HEARD_ELSE),
+            ),
+            replace(
+                PAPER,
+                name="sounds, then speech",
+                stretches=_stretches(HEARD_ELSE, HEARD_SPEECH),
+            ),
+            replace(PAPER, name="speech only", stretches=_stretches(HEARD_SPEECH)),
+            replace(PAPER, name="sounds only", stretches=_stretches(HEARD_ELSE)),
+        ),
+    ),
+    Experiment(
+        name="pairs",
+        claim="Two tasks learnt together help one another",
+        against="",
+        arms=(*map(_alone, TASKS), *(_together(*pair) for pair in combinations(TASKS, 2))),
+        pairs=tuple(
+            Pair(_together(*pair).name, _alone(task).name, task)
+            for pair in combinations(TASKS, 2)
+            for task in pair
+        ),
+    ),
+    Experiment(
+        name="unseen",
+        claim="The mixture is worth something on data sets and packages that it never heard",
+        against="",
+        arms=(
+            BASE_ONLY,
+            PAPER,
+            *(
+                replace(arm, name=f"{arm.name}, without {source}", without=source)
+                for arm in (BASE_ONLY, PAPER)
+                for source in UNSEEN
+            ),
+        ),
+        pairs=(
+            Pair(PAPER.name, BASE_ONLY.name, "effect"),
+            *(
+                Pair(f"paper, without {source}", f"base only, without {source}", "gender", source)
+                for source in UNSEEN
+            ),
+        ),
+    ),
+    Experiment(
+        name="ways",
+        claim="Routers that are taught what helps choose better than the paper's recipe",
+        against=PAPER.name,
+        with_language_model=(PAPER.name, "expected loss", "expected loss, evenly"),
+        arms=(
+            PAPER,
+            UNIFORM,
+            replace(PAPER, name="dense warm-up", way="dense warm-up"),
+            replace(PAPER, name="uniform warm-up", way="uniform warm-up"),
+            replace(PAPER, name="exploration", smoothing="explore"),
+            replace(PAPER, name="expected loss", way="expected", diversity=0.0),
+            replace(PAPER, name="expected loss, evenly", way="expected evenly", diversity=0.0),
+            replace(PAPER, name="log-sum of losses", way="log-sum", diversity=0.0),
+            replace(PAPER, name="worth as target", way="worth", diversity=0.0),
+        ),
+    ),
+    Experiment(
+        name="peers",
+        claim="Routing is worth more than the fixed encoders of other models of the same budget",
+        expects=WORSE,
+        against=PAPER.name,
+        with_language_model=(
+            PAPER.name,
+            "in the manner of WavLLM",
+            "in the manner of SALMONN",
+            "in the manner of NeMo",
+        ),
+        arms=(
+            PAPER,
+            Arm(
+                name="in the manner of WavLLM",
+                pool=(SPEAKER,),
+                routers="none",
+                always=((SPEAKER,),),
+            ),
+            Arm(
+                name="in the manner of SALMONN",
+                pool=(SOUND,),
+                routers="none",
+                always=((SOUND,),),
+                adapter="windows",
+            ),
+            Arm(name="in the manner of NeMo", routers="none", always=(POOL,)),
+        ),
+    ),
+    Experiment(
+        name="question",
+        claim="Routing by the question beside the sound helps",
+        against=PAPER.name,
+        arms=(PAPER, replace(PAPER, name="routed by the question too", question=True)),
+    ),
+)

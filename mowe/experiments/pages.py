@@ -1,0 +1,222 @@
+"""`docs/PAPER.md` and `docs/ROUTING.md`, from the result files: claims beside what was measured."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mowe.errors import ExperimentError
+from mowe.experiments.arms import EXPERIMENTS
+from mowe.experiments.judge import MARGIN
+from mowe.files import read_json, replace_file
+
+Found = Mapping[str, Any]
+
+_PAPER_HEAD = f"""# The paper's claims, and what we measured
+
+Written by `mowe experiments report` from the files in `results/experiments/`; do not edit it.
+
+Every claim is tested by arms that differ in one thing, trained alike on the same clips in the same
+order, over several seeds. *Accuracy* is the mean over tasks. A difference has a 95 % interval
+(bootstrap over people, recordings and seeds) and a p value (permutation of signs by person or
+recording, corrected for the comparisons of its experiment after Holm). *Equal* means that the
+interval lies within ±{MARGIN:g}, a margin fixed beforehand; *could have been seen* is the
+difference that this comparison finds four times in five.
+
+The fast scale has no language model: the mean audio token is compared with the language model's
+embeddings of a task's labels. Routers, projections, fusion, adapter and losses are the model's own.
+It is a small model on small data: a claim that does not hold here may hold in the paper's setting.
+
+Nobody has published the paper's code or weights. None of its own numbers is reproduced here; where
+its authors or others report some, they are named as published by them.
+"""
+_ROUTING_HEAD = """# What the routers do
+
+Written by `mowe experiments report` from the files in `results/experiments/`; do not edit it.
+
+*Effective encoders* is the exponential of the entropy of a router's picks over all tasks, a router
+with less than 1.5 has *collapsed*. *Regret* is the accuracy under the best forced pair of encoders
+of each task, less that of the learned routing: rivals are trained by uniform picks over the same
+pool, the best pair is chosen on one half of the people and recordings and scored on the other.
+*Information* is the mutual information of task and choice within each source, in nats: routing that
+only recognises the data set has none.
+"""
+
+
+def read_results(folder: Path) -> list[dict[str, Any]]:
+    """Every result file, in the order of the experiments; those of a test behind the others.
+
+    Raises:
+        ExperimentError: If there is none, or one cannot be read.
+    """
+    order = [one.name for one in EXPERIMENTS]
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise ExperimentError(f"{folder} holds no result file; `mowe experiments run` writes them")
+    found = [read_json(path, ExperimentError) for path in paths]
+    needed = {"experiment", "claim", "verdict", "arms", "comparisons", "split", "scale"}
+    for path, one in zip(paths, found, strict=True):
+        if missing := needed - one.keys():
+            raise ExperimentError(f"{path.name} is no result file: it lacks {sorted(missing)}")
+
+    def place(one: Found) -> tuple[bool, str, int]:
+        known = order.index(one["experiment"]) if one["experiment"] in order else len(order)
+        return one["split"] == "test", str(one["scale"]), known
+
+    return sorted(found, key=place)
+
+
+def write_pages(results: Path, folder: Path) -> list[Path]:
+    """Write both pages; returns their paths.
+
+    Args:
+        results: Folder of result files.
+        folder: Where the pages go.
+
+    Raises:
+        ExperimentError: As `read_results`.
+    """
+    found = read_results(results)
+    pages = {"PAPER.md": paper_page(found), "ROUTING.md": routing_page(found)}
+    for name, text in pages.items():
+        replace_file(folder / name, text.encode())
+    return [folder / name for name in pages]
+
+
+def paper_page(results: Sequence[Found]) -> str:
+    """The page of claims."""
+    overview = ["| claim | scale | verdict |", "| --- | --- | --- |"]
+    overview += [f"| {one['claim']} | {_scale(one)} | **{one['verdict']}** |" for one in results]
+    parts = [_PAPER_HEAD, *mixed_commits(results), "\n".join(overview), *map(_section, results)]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def mixed_commits(results: Sequence[Found]) -> list[str]:
+    """A sentence where results are of several commits, or of changed files."""
+    codes = {
+        (one["commit"][:10], one["dirty"]) for result in results for one in result["code"] or ()
+    }
+    if len(codes) < 2 and not any(dirty for _, dirty in codes):
+        return []
+    told = ", ".join(
+        f"{commit}{' with changes' if dirty else ''}" for commit, dirty in sorted(codes)
+    )
+    return [f"**The runs are of several states of the code:** {told}."]
+
+
+def _scale(one: Found) -> str:
+    return f"{one['scale']}, {'one look at the test split' if one['split'] == 'test' else 'dev'}"
+
+
+def _section(one: Found) -> str:
+    of_test = one["split"] == "test"
+    title = f"## {one['experiment'].capitalize()}{', test split' if of_test else ''}"
+    lines = [title, "", f"*Claim:* {one['claim']}. *Verdict:* **{one['verdict']}**.", ""]
+    if one.get("published"):
+        lines += [f"Published: {one['published']}. Not reproduced here.", ""]
+    lines += [*_arms_table(one), "", *_comparisons_table(one), "", _made(one)]
+    return "\n".join(lines)
+
+
+def _arms_table(one: Found) -> list[str]:
+    tasks = list(one["arms"][0]["by_task"])
+    head = ["arm", "accuracy", "sd of seeds", *tasks, "CPU s"]
+    rows = [
+        [
+            arm["name"],
+            f"**{arm['accuracy']:.3f}**",
+            f"{arm['deviation']:.3f}",
+            *(f"{arm['by_task'][task]:.2f}" for task in tasks),
+            f"{arm['cpu_seconds']:.1f}",
+        ]
+        for arm in one["arms"]
+    ]
+    return _table(head, rows)
+
+
+def _comparisons_table(one: Found) -> list[str]:
+    head = ["arm", "against", "difference", "95 %", "p (Holm)", "could have been seen", "says"]
+    rows = [
+        [
+            pair["arm"],
+            ", ".join(filter(None, (pair["against"], pair["task"], pair["source"]))),
+            f"{pair['difference']:+.3f}",
+            f"{pair['low']:+.3f} to {pair['high']:+.3f}",
+            f"{pair['p_corrected']:.4f}",
+            f"{pair['detectable']:.3f}",
+            pair["says"],
+        ]
+        for pair in one["comparisons"]
+    ]
+    return _table(head, rows)
+
+
+def _made(one: Found) -> str:
+    counts = one["data"]["tasks"].values()
+    clips = {
+        name: sum(task.get(name, {}).get("clips", 0) for task in counts)
+        for name in ("train", "dev", "test")
+    }
+    commits = ", ".join(f"`{code['commit'][:10]}`" for code in one["code"] or ())
+    command = f"mowe experiments run {one['experiment']} --manifest built/corpus/manifest.jsonl"
+    command += " --scale lm" if one["scale"] == "lm" else ""
+    return (
+        f"{one['budget']['seeds']} seeds; {clips['train']} clips to train, {clips['dev']} in dev, "
+        f"{clips['test']} in test; commit {commits or 'unknown'}; {one['machine']['processor']}. "
+        f"Again: `{command}{' --test' if one['split'] == 'test' else ''}`"
+    )
+
+
+def routing_page(results: Sequence[Found]) -> str:
+    """The page about routers."""
+    parts = [_ROUTING_HEAD]
+    for one in results:
+        routed = [arm for arm in one["arms"] if arm.get("routing")]
+        if routed:
+            title = f"## {one['experiment'].capitalize()}"
+            of_test = ", test split" if one["split"] == "test" else ""
+            parts.append("\n".join([title + of_test, "", *_routing_table(routed)]))
+    shown = [
+        arm for one in results for arm in one["arms"] if arm.get("routing", {}).get("dependent")
+    ]
+    named = {arm["name"]: arm for arm in reversed(shown)}
+    for name in ("paper", "expected loss, evenly", "expected loss"):
+        if name in named:
+            parts.append(_shares(named[name]))
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _routing_table(arms: Sequence[Found]) -> list[str]:
+    head = [
+        "arm", "accuracy", "without weak", "regret", "effective encoders (dependent, by seed)",
+        "collapsed seeds", "information within sources",
+    ]  # fmt: skip
+    rows = []
+    for arm in arms:
+        told = arm["routing"].get("dependent") or arm["routing"]["independent"]
+        information = told["information_within_sources"]
+        rows.append(
+            [
+                arm["name"],
+                f"{arm['accuracy']:.3f}",
+                f"{arm['without_weak']:.3f}" if "without_weak" in arm else "",
+                f"{arm['regret']:+.3f}" if "regret" in arm else "",
+                ", ".join(f"{value:.1f}" for value in told["effective_encoders"]),
+                f"{told['collapsed']:.0%}",
+                f"{sum(information) / len(information):.3f}",
+            ]
+        )
+    return _table(head, rows)
+
+
+def _shares(arm: Found) -> str:
+    shares = arm["routing"]["dependent"]["shares"]
+    names = list(next(iter(shares.values())))
+    rows = [[task, *(f"{of[name]:.0%}" for name in names)] for task, of in shares.items()]
+    title = f"## Who hears what: {arm['name']}"
+    said = "Share of each encoder among the picks of the data-dependent router, over all seeds."
+    return "\n".join([title, "", said, "", *_table(["task", *names], rows)])
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
