@@ -124,7 +124,7 @@ def _made(
 def _language_model(**changes: Any) -> LanguageModel:
     """That of `mini`, with new LoRA; no system prompt, which would double the short questions."""
     config = dataclasses.replace(MINI.language_model, system_prompt="", **changes)
-    return LanguageModel(config, weights.resolve(config.source))
+    return LanguageModel(config, weights.resolve(config.source)).float()
 
 
 _GRID: list[tuple[Place, fast.Data]] = []  # of a worker process, which serves one grid
