@@ -23,10 +23,10 @@ from mowe.experiments.arms import (
     Stretch,
 )
 from mowe.experiments.bank import BASE, FRAMES, Bank
-from mowe.experiments.judge import BETTER, EQUAL, UNDECIDED, Comparison, Rows
+from mowe.experiments.judge import BETTER, EQUAL, UNDECIDED, Difference, Rows
 from mowe.experiments.labelled import Labelled
 from mowe.experiments.pages import mixed_commits, paper_page, routing_page, write_pages
-from mowe.experiments.probe import Probe, WindowAdapter, Words
+from mowe.experiments.probe import LabelWords, Probe, WindowAdapter
 from mowe.experiments.results import HOLDS, Held, summarize, write
 from mowe.experiments.runs import Place, Runs, fingerprint
 from mowe.experiments.ways import WAYS, weighted
@@ -72,7 +72,7 @@ def data() -> fast.Data:
         {name: one.half() for name, one in frames.items()}, torch.full((len(clips),), FRAMES)
     )
     labels = torch.nn.functional.normalize(torch.randn(4, 16), dim=1)
-    words = Words(labels, torch.tensor([0, 0, 1, 1]), torch.zeros(len(clips), 16))
+    words = LabelWords(labels, torch.tensor([0, 0, 1, 1]), torch.zeros(len(clips), 16))
     places = {"tone 0": 0, "tone 1": 1, "voice 0": 2, "voice 1": 3}
     return fast.Data(
         clips,
@@ -156,7 +156,7 @@ def test_holm_by_hand() -> None:
     ],
 )
 def test_verdicts(low: float, high: float, p: float, said: str) -> None:
-    assert judge.verdict(Comparison((low + high) / 2, low, high, p, 0.05), p) == said
+    assert judge.verdict(Difference((low + high) / 2, low, high, p, 0.05), p) == said
 
 
 def test_arms_of_other_clips_are_not_compared() -> None:

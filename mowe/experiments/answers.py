@@ -20,7 +20,7 @@ from mowe.experiments.fast import Data, bits_to_text
 from mowe.experiments.probe import Probe, ProbeBatch
 from mowe.experiments.ways import weighted
 from mowe.model.control import RoutingControl
-from mowe.model.language_model import AUDIO_MARK, LanguageModel, Message, Prompt
+from mowe.model.language_model import AUDIO_ID, IGNORED, LanguageModel, Prompt, escaped
 from mowe.model.routing import Routing
 
 STEPS, STEPS_FROM_NOTHING = 150, 400
@@ -46,7 +46,7 @@ class Answerer:
         """
         self.probe, self.data, self.language_model = probe, data, language_model
         self.questions = questions
-        self._first = [language_model.encode(label)[0] for label in data.labels]
+        self._first = [language_model.encode(f" {label}")[0] for label in data.labels]
 
     def batch(self, rows: Tensor) -> ProbeBatch:
         """Some clips."""
@@ -65,15 +65,19 @@ class Answerer:
         return [tokens[mask] for tokens, mask in pairs], routing
 
     def prompts(self, rows: Tensor, audio: Sequence[Tensor], labels: Sequence[str]) -> list[Prompt]:
-        """A chat a clip; without a label it ends where the answer begins."""
-        made = []
+        """Audio tokens, question and answer of each clip; an empty answer is still to be written.
+
+        No chat around them: its marks are half of so short a prompt, and half of a step's time.
+        """
+        model, made = self.language_model, []
         for row, tokens, label in zip(rows.tolist(), audio, labels, strict=True):
-            asked = Message("user", f"{AUDIO_MARK}{self.questions[self.data.clips[row].task]}")
-            turns = [asked, Message("assistant", label)] if label else [asked]
-            said = [self.data.said[row]] if self.probe.arm.transcripts != "none" else []
-            made.append(
-                self.language_model.prompt(turns, [len(tokens)], reply=not label, texts=said)
-            )
+            asked = self.questions[self.data.clips[row].task]
+            if self.probe.arm.transcripts != "none":
+                asked = f"{escaped(self.data.said[row], model.control_tokens)}\n{asked}"
+            answer = [*model.encode(f" {label}"), model.tokenizer.eos_token_id] if label else []
+            ids = [*[AUDIO_ID] * len(tokens), *model.encode(asked)]
+            labelled = [IGNORED] * len(ids) + answer
+            made.append(Prompt(torch.tensor([*ids, *answer]), torch.tensor(labelled)))
         return made
 
     def loss(self, rows: Tensor) -> Tensor:
@@ -173,7 +177,7 @@ def _train(answerer: Answerer, seed: int) -> list[float]:
         if not bool(loss.isfinite()):
             raise ExperimentError(f"{arm.name}, seed {seed}: the loss is no number at step {step}")
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_([*probe.parameters(), *learned], 1.0)
         optimizer.step()
         if step % 25 == 24:

@@ -13,7 +13,7 @@ from mowe.errors import ExperimentError
 from mowe.experiments.arms import Arm, Stretch
 from mowe.experiments.bank import Bank
 from mowe.experiments.labelled import Labelled, labels_of_tasks
-from mowe.experiments.probe import Probe, Words
+from mowe.experiments.probe import LabelWords, Probe
 from mowe.experiments.ways import WAYS
 from mowe.model.control import Override, RoutingControl
 from mowe.model.language_model import LanguageModel
@@ -32,7 +32,7 @@ class Data:
 
     clips: Sequence[Labelled]
     bank: Bank
-    words: Words
+    words: LabelWords
     tasks: Sequence[str]
     labels: Sequence[str]  # of all tasks
     targets: Tensor  # (clips,) places among all labels
@@ -52,7 +52,7 @@ def shared_data(clips: Sequence[Labelled], bank: Bank, language_model: LanguageM
     places = {key: place for place, key in enumerate(places)}
     embedded = torch.stack([_embedding(f" {label}", language_model) for _, label in places])
     asked = {text: _embedding(text, language_model) for text in {one.question for one in clips}}
-    words = Words(
+    words = LabelWords(
         torch.nn.functional.normalize(embedded, dim=1),
         torch.tensor([tasks.index(task) for task, _ in places]),
         torch.stack([asked[one.question] for one in clips]),
@@ -118,7 +118,7 @@ def train(arm: Arm, seed: int, data: Data) -> tuple[Probe, list[float]]:
         if not bool(loss.isfinite()):
             raise ExperimentError(f"{arm.name}, seed {seed}: the loss is no number at step {step}")
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(probe.parameters(), 1.0)
         optimizer.step()
         if step % 50 == 49:
@@ -192,13 +192,14 @@ def _kept(arm: Arm, task: str, data: Data) -> list[int]:
 def gradient_cosines(probe: Probe, data: Data) -> dict[str, list[list[float]]]:
     """How far tasks pull the same way: cosines of their gradients, `(tasks, tasks)` by part.
 
-    Of the loss of up to 64 training clips each, under the learned routing. A task that a part gets
+    Of the loss of up to 64 held-out clips each, under the learned routing: on what was trained on
+    there is none left. A task that a part gets
     no gradient from has zeros.
     """
     parts = {"router": probe.router, "projections": probe.fusion, "adapter": probe.adapter}
     gradients: dict[str, list[Tensor]] = {name: [] for name in parts}
     for task in data.tasks:
-        rows = [n for n, one in enumerate(data.clips) if (one.task, one.split) == (task, "train")]
+        rows = [n for n, one in enumerate(data.clips) if (one.task, one.split) == (task, "dev")]
         some = torch.tensor(rows[:64])
         batch = probe.batch(some, data.task_of[some], data.targets[some])
         probe.zero_grad(set_to_none=True)

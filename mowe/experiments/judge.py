@@ -26,7 +26,7 @@ class Rows:
     strata: np.ndarray  # (clips,) int, groups are exchanged within one source
 
 
-class Comparison(NamedTuple):
+class Difference(NamedTuple):
     """A difference of mean accuracy over tasks, first arm less second."""
 
     difference: float
@@ -51,7 +51,7 @@ def by_task(right: np.ndarray, rows: Rows) -> dict[int, float]:
     return {int(one): float(right[:, rows.tasks == one].mean()) for one in np.unique(rows.tasks)}
 
 
-def compare(first: np.ndarray, second: np.ndarray, rows: Rows, seed: int = 0) -> Comparison:
+def compare(first: np.ndarray, second: np.ndarray, rows: Rows, seed: int = 0) -> Difference:
     """Compare two arms on the same clips and seeds.
 
     Args:
@@ -75,7 +75,7 @@ def compare(first: np.ndarray, second: np.ndarray, rows: Rows, seed: int = 0) ->
     by_chance = ((signs @ sums.mean(axis=0)) / total).mean(axis=1)
     # equal up to rounding counts as reached
     reached = int((np.abs(by_chance) >= abs(found) - 1e-12).sum())
-    return Comparison(
+    return Difference(
         float(found),
         float(low),
         float(high),
@@ -125,7 +125,7 @@ def corrected(values: Sequence[float]) -> list[float]:
     return found
 
 
-def verdict(found: Comparison, p: float) -> str:
+def verdict(found: Difference, p: float) -> str:
     """What a comparison says of the first arm.
 
     Args:

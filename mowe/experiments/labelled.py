@@ -7,8 +7,9 @@ suite names as its test is neither trained on nor looked at while arms are chose
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ LEAST_OF_A_LABEL = 4  # training clips; a rarer label is left out of its task
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelTask:
+class ProbeTask:
     """One task: which lines of a manifest it takes."""
 
     name: str  # in tables
@@ -30,11 +31,11 @@ class LabelTask:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Suite:
+class ProbeSuite:
     """The tasks of a comparison and how many clips of each."""
 
     name: str
-    tasks: tuple[LabelTask, ...]
+    tasks: tuple[ProbeTask, ...]
     dev: str  # pattern over "SPEAKER ID" of a line: held out beside what the manifest holds out
     test: str  # pattern over "SPEAKER ID" of a line: what is kept for the one last look
     train_clips: int  # most of a task
@@ -58,16 +59,16 @@ class Labelled(NamedTuple):
         return self.example.messages[0][1].replace(AUDIO_TAG, "").strip()
 
 
-FAST = Suite(
+FAST = ProbeSuite(
     name="fast",
     tasks=(
-        LabelTask(name="emotion", question="Which emotion?", task="emotion", sources=("ravdess",)),
-        LabelTask(name="gender", question="A man or a woman?", task="gender"),
-        LabelTask(name="word", question="Kids or dogs?", task="mention", sources=("ravdess",)),
-        LabelTask(name="digit", question="Which digit?", task="digit"),
-        LabelTask(name="sound", question="Which sound?", task="sound", sources=("esc10",)),
-        LabelTask(name="instrument", question="Which instrument?", task="sound", sources=("midi",)),
-        LabelTask(
+        ProbeTask(name="emotion", question="Which emotion?", task="emotion", sources=("ravdess",)),
+        ProbeTask(name="gender", question="A man or a woman?", task="gender"),
+        ProbeTask(name="word", question="Kids or dogs?", task="mention", sources=("ravdess",)),
+        ProbeTask(name="digit", question="Which digit?", task="digit"),
+        ProbeTask(name="sound", question="Which sound?", task="sound", sources=("esc10",)),
+        ProbeTask(name="instrument", question="Which instrument?", task="sound", sources=("midi",)),
+        ProbeTask(
             name="effect",
             question="Which effect?",
             task="sound",
@@ -87,7 +88,7 @@ FAST = Suite(
 )
 
 
-def read_suite(manifest: Path, suite: Suite = FAST, seed: int = 0) -> list[Labelled]:
+def read_suite(manifest: Path, suite: ProbeSuite = FAST, seed: int = 0) -> list[Labelled]:
     """The clips of a suite, tasks one after the other, always in the same order.
 
     Args:
@@ -111,7 +112,9 @@ def labels_of_tasks(clips: Iterable[Labelled]) -> dict[str, tuple[str, ...]]:
     return {task: tuple(sorted(labels)) for task, labels in found.items()}
 
 
-def _of_task(lines: Sequence[Example], task: LabelTask, suite: Suite, seed: int) -> list[Labelled]:
+def _of_task(
+    lines: Sequence[Example], task: ProbeTask, suite: ProbeSuite, seed: int
+) -> list[Labelled]:
     clips = _split(lines, task, suite)
     counts = Counter(one.label for one in clips if one.split == "train")
     known = {label for label, count in counts.items() if count >= LEAST_OF_A_LABEL}
@@ -134,7 +137,7 @@ def _of_task(lines: Sequence[Example], task: LabelTask, suite: Suite, seed: int)
     return drawn
 
 
-def _split(lines: Sequence[Example], task: LabelTask, suite: Suite) -> list[Labelled]:
+def _split(lines: Sequence[Example], task: ProbeTask, suite: ProbeSuite) -> list[Labelled]:
     """Every clip of a task once, with its split."""
     found: dict[tuple[str, float, float | None], Labelled] = {}
     for one in lines:
@@ -157,12 +160,10 @@ def _evenly(clips: Sequence[Labelled], most: int, draw: random.Random) -> list[L
     labels: dict[str, dict[str, list[Labelled]]] = defaultdict(lambda: defaultdict(list))
     for one in draw.sample(list(clips), len(clips)):
         labels[one.label][one.group].append(one)
-    queues = [_in_turn(groups) for _, groups in sorted(labels.items())]
-    return _in_turn(dict(enumerate(queues)))[:most]
+    queues = [_in_turn(groups.values()) for _, groups in sorted(labels.items())]
+    return _in_turn(queues)[:most]
 
 
-def _in_turn(queues: Mapping[object, Sequence[Labelled]]) -> list[Labelled]:
-    longest = max(map(len, queues.values()), default=0)
-    return [
-        queue[place] for place in range(longest) for queue in queues.values() if place < len(queue)
-    ]
+def _in_turn(queues: Iterable[Sequence[Labelled]]) -> list[Labelled]:
+    turns = zip_longest(*queues)
+    return [one for turn in turns for one in turn if one is not None]

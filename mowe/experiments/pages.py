@@ -9,7 +9,7 @@ from mowe.experiments.arms import EXPERIMENTS
 from mowe.experiments.judge import MARGIN
 from mowe.files import read_json, replace_file
 
-Found = Mapping[str, Any]
+_Found = Mapping[str, Any]
 
 _PAPER_HEAD = f"""# The paper's claims, and what we measured
 
@@ -58,7 +58,7 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
         if missing := needed - one.keys():
             raise ExperimentError(f"{path.name} is no result file: it lacks {sorted(missing)}")
 
-    def place(one: Found) -> tuple[bool, str, int]:
+    def place(one: _Found) -> tuple[bool, str, int]:
         known = order.index(one["experiment"]) if one["experiment"] in order else len(order)
         return one["split"] == "test", str(one["scale"]), known
 
@@ -82,7 +82,7 @@ def write_pages(results: Path, folder: Path) -> list[Path]:
     return [folder / name for name in pages]
 
 
-def paper_page(results: Sequence[Found]) -> str:
+def paper_page(results: Sequence[_Found]) -> str:
     """The page of claims."""
     overview = ["| claim | scale | verdict |", "| --- | --- | --- |"]
     overview += [f"| {one['claim']} | {_scale(one)} | **{one['verdict']}** |" for one in results]
@@ -90,7 +90,7 @@ def paper_page(results: Sequence[Found]) -> str:
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def mixed_commits(results: Sequence[Found]) -> list[str]:
+def mixed_commits(results: Sequence[_Found]) -> list[str]:
     """A sentence where results are of several commits, or of changed files."""
     codes = {
         (one["commit"][:10], one["dirty"]) for result in results for one in result["code"] or ()
@@ -103,11 +103,11 @@ def mixed_commits(results: Sequence[Found]) -> list[str]:
     return [f"**The runs are of several states of the code:** {told}."]
 
 
-def _scale(one: Found) -> str:
+def _scale(one: _Found) -> str:
     return f"{one['scale']}, {'one look at the test split' if one['split'] == 'test' else 'dev'}"
 
 
-def _section(one: Found) -> str:
+def _section(one: _Found) -> str:
     of_test = one["split"] == "test"
     title = f"## {one['experiment'].capitalize()}{', test split' if of_test else ''}"
     lines = [title, "", f"*Claim:* {one['claim']}. *Verdict:* **{one['verdict']}**.", ""]
@@ -117,7 +117,7 @@ def _section(one: Found) -> str:
     return "\n".join(lines)
 
 
-def _arms_table(one: Found) -> list[str]:
+def _arms_table(one: _Found) -> list[str]:
     tasks = list(one["arms"][0]["by_task"])
     head = ["arm", "accuracy", "sd of seeds", *tasks, "CPU s"]
     rows = [
@@ -133,7 +133,7 @@ def _arms_table(one: Found) -> list[str]:
     return _table(head, rows)
 
 
-def _comparisons_table(one: Found) -> list[str]:
+def _comparisons_table(one: _Found) -> list[str]:
     head = ["arm", "against", "difference", "95 %", "p (Holm)", "could have been seen", "says"]
     rows = [
         [
@@ -150,7 +150,7 @@ def _comparisons_table(one: Found) -> list[str]:
     return _table(head, rows)
 
 
-def _made(one: Found) -> str:
+def _made(one: _Found) -> str:
     counts = one["data"]["tasks"].values()
     clips = {
         name: sum(task.get(name, {}).get("clips", 0) for task in counts)
@@ -166,7 +166,7 @@ def _made(one: Found) -> str:
     )
 
 
-def routing_page(results: Sequence[Found]) -> str:
+def routing_page(results: Sequence[_Found]) -> str:
     """The page about routers."""
     parts = [_ROUTING_HEAD]
     for one in results:
@@ -185,7 +185,7 @@ def routing_page(results: Sequence[Found]) -> str:
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def _routing_table(arms: Sequence[Found]) -> list[str]:
+def _routing_table(arms: Sequence[_Found]) -> list[str]:
     head = [
         "arm", "accuracy", "without weak", "regret", "effective encoders (dependent, by seed)",
         "collapsed seeds", "information within sources",
@@ -208,7 +208,7 @@ def _routing_table(arms: Sequence[Found]) -> list[str]:
     return _table(head, rows)
 
 
-def _shares(arm: Found) -> str:
+def _shares(arm: _Found) -> str:
     shares = arm["routing"]["dependent"]["shares"]
     names = list(next(iter(shares.values())))
     rows = [[task, *(f"{of[name]:.0%}" for name in names)] for task, of in shares.items()]

@@ -24,7 +24,7 @@ FRAMES_PER_TOKEN = 3  # 0.3 s, the paper's rate
 _SCALE = 10.0  # of scores, whose label embeddings have length 1
 
 
-class Words(NamedTuple):
+class LabelWords(NamedTuple):
     """Labels and questions as the language model's embeddings."""
 
     labels: Tensor  # (labels, llm_dim), of all tasks, length 1
@@ -83,7 +83,7 @@ _ADAPTERS: Mapping[str, Callable[[int, int, int, int], nn.Module]] = {
 class Probe(nn.Module):
     """One arm's routers, fusion and adapter over a bank of features."""
 
-    def __init__(self, arm: Arm, bank: Bank, words: Words) -> None:
+    def __init__(self, arm: Arm, bank: Bank, words: LabelWords) -> None:
         """Build what the arm asks for, from torch's generator.
 
         Args:

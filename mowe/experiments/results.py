@@ -16,7 +16,7 @@ from mowe.errors import ExperimentError
 from mowe.experiments import answers, fast, judge
 from mowe.experiments.arms import PAPER, UNIFORM, Arm, Experiment, Pair
 from mowe.experiments.fast import text_to_bits
-from mowe.experiments.judge import Comparison, Rows
+from mowe.experiments.judge import Difference, Rows
 from mowe.experiments.labelled import Labelled
 from mowe.experiments.runs import Runs
 from mowe.files import file_sha256, write_json
@@ -249,7 +249,7 @@ def _half_regret(
     return float(np.mean(lost)) if lost else 0.0
 
 
-def _compare(pair: Pair, right: Mapping[str, np.ndarray], held: Held) -> Comparison:
+def _compare(pair: Pair, right: Mapping[str, np.ndarray], held: Held) -> Difference:
     kept = np.array([_concerns(pair, one) for one in held.clips])
     if not kept.any():
         raise ExperimentError(f"nothing held out is of {pair.task or 'any task'}, {pair.source}")
@@ -261,7 +261,7 @@ def _concerns(pair: Pair, clip: Labelled) -> bool:
     return pair.task in ("", clip.task) and pair.source in ("", clip.source)
 
 
-def _compared(pair: Pair, found: Comparison, p: float) -> dict[str, Any]:
+def _compared(pair: Pair, found: Difference, p: float) -> dict[str, Any]:
     return {
         "arm": pair.first,
         "against": pair.second,

@@ -23,7 +23,7 @@ from mowe.errors import ExperimentError
 from mowe.experiments import answers, fast
 from mowe.experiments.arms import Arm
 from mowe.experiments.bank import fill_bank
-from mowe.experiments.labelled import FAST, Labelled, Suite, read_suite
+from mowe.experiments.labelled import FAST, Labelled, ProbeSuite, read_suite
 from mowe.files import file_sha256
 from mowe.model.language_model import LanguageModel
 from mowe.presets import MINI
@@ -37,7 +37,7 @@ class Place:
 
     manifest: Path
     folder: Path  # features and runs
-    suite: Suite = FAST
+    suite: ProbeSuite = FAST
     scale: str = "fast"  # or "lm", through the language model
 
     def clips(self) -> list[Labelled]:
@@ -66,7 +66,10 @@ class Runs:
     ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
-        settings = {"manifest": file_sha256(self.place.manifest), "suite": repr(self.place.suite)}
+        settings = {
+            "manifest": file_sha256(self.place.manifest),
+            "suite": dataclasses.asdict(self.place.suite),
+        }
         ledger = Ledger(self.place.folder / f"{self.place.scale}.jsonl", settings)
         object.__setattr__(self, "ledger", ledger)
 
@@ -122,9 +125,11 @@ def _made(
 
 
 def _language_model(**changes: Any) -> LanguageModel:
-    """That of `mini`, with new LoRA; no system prompt, which would double the short questions."""
-    config = dataclasses.replace(MINI.language_model, system_prompt="", **changes)
-    return LanguageModel(config, weights.resolve(config.source)).float()
+    """That of `mini`, with new LoRA, in float32."""
+    config = dataclasses.replace(MINI.language_model, **changes)
+    model = LanguageModel(config, weights.resolve(config.source)).float()
+    model.length_step = 8  # prompts have about 15 tokens
+    return model
 
 
 _GRID: list[tuple[Place, fast.Data]] = []  # of a worker process, which serves one grid

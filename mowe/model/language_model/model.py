@@ -21,7 +21,6 @@ from mowe.model.tuning import add_lora, lora_state, merge_lora
 
 AUDIO_ID = -1  # stands for one audio token in a prompt; never a row of the embedding
 IGNORED = -100  # label of a position that is not learned, as everywhere in transformers
-_LENGTH_STEP = 32  # tokens; few different shapes spare the CPU kernels a rebuild at every step
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,14 @@ class Prompt(NamedTuple):
 
 
 class LanguageModel(nn.Module):
-    """A causal language model with LoRA that reads text and audio tokens."""
+    """A causal language model with LoRA that reads text and audio tokens.
+
+    Attributes:
+        length_step: Tokens to whose multiple batches are padded: few different shapes spare the CPU
+            kernels a rebuild at every step.
+    """
+
+    length_step = 32
 
     def __init__(self, config: LanguageModelConfig, folder: Path | None = None) -> None:
         """Build with random weights, or load what is in `folder`.
@@ -247,12 +253,17 @@ class LanguageModel(nn.Module):
         self, prompts: Sequence[Prompt], audio: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
         device = self.embedding.weight.device
-        ids = _pad([prompt.ids for prompt in prompts], 0).to(device)
-        labels = _pad([prompt.labels for prompt in prompts], IGNORED).to(device)
-        real = _pad([torch.ones_like(prompt.ids) for prompt in prompts], 0).to(device)
+        ids = self._pad([prompt.ids for prompt in prompts], 0).to(device)
+        labels = self._pad([prompt.labels for prompt in prompts], IGNORED).to(device)
+        real = self._pad([torch.ones_like(prompt.ids) for prompt in prompts], 0).to(device)
         states = self.states(self.embed(ids, torch.cat(list(audio)).to(device)), real)
         learned = labels[:, 1:] != IGNORED
         return states[:, :-1][learned], labels[:, 1:][learned]
+
+    def _pad(self, rows: Sequence[Tensor], value: int) -> Tensor:
+        """Rows `(tokens,)` as one batch, right-padded to a multiple of `length_step`."""
+        padded = nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=value)
+        return F.pad(padded, (0, -padded.shape[1] % self.length_step), value=value)
 
     def states(self, embedded: Tensor, real: Tensor) -> Tensor:
         """Last hidden states `(batch, tokens, llm_dim)` of right-padded embeddings."""
@@ -308,12 +319,6 @@ class LanguageModel(nn.Module):
         ends = self.model.generation_config.eos_token_id
         several = ends if isinstance(ends, list) else [ends]
         return {one for one in (self.tokenizer.eos_token_id, *several) if one is not None}
-
-
-def _pad(rows: Sequence[Tensor], value: int) -> Tensor:
-    """Rows `(tokens,)` as one batch, right-padded to a multiple of `_LENGTH_STEP`."""
-    padded = nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=value)
-    return F.pad(padded, (0, -padded.shape[1] % _LENGTH_STEP), value=value)
 
 
 def _load_model(config: LanguageModelConfig, folder: Path | None, vocabulary: int) -> Any:
