@@ -325,7 +325,6 @@ def runs(tmp_path: Path, data: fast.Data, monkeypatch: pytest.MonkeyPatch) -> Ru
     manifest.write_text("{}\n")
     monkeypatch.setattr(Place, "clips", lambda self: data.clips)
     monkeypatch.setattr(Place, "data", lambda self, names: data)
-    monkeypatch.setattr("mowe.experiments.runs.fill_bank", lambda *_: data.bank)
     return Runs(Place(manifest=manifest, folder=tmp_path / "experiments"))
 
 

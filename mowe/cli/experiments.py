@@ -66,5 +66,5 @@ def named(names: Sequence[str], scale: str = "fast") -> list[Experiment]:
             f"no experiment is called {', '.join(unknown)}; there are {', '.join(known)}, and all"
         )
     if "all" in names:
-        return [one for one in EXPERIMENTS if scale == "fast" or one.with_language_model]
+        return [one for one in EXPERIMENTS if scale in one.scales]
     return [known[name] for name in names]

@@ -93,17 +93,23 @@ class Experiment:
         """The experiment at a scale: with a language model fewer arms and seeds.
 
         Raises:
-            ExperimentError: If none of its arms is run at that scale.
+            ExperimentError: If it has no arms to compare at that scale.
         """
-        if scale == "fast":
-            arms = tuple(arm for arm in self.arms if arm.fast)
-            return replace(self, arms=arms, pairs=_among(self.pairs, arms))
-        arms = tuple(arm for arm in self.arms if arm.name in self.with_language_model)
-        if not arms:
-            raise ExperimentError(f"{self.name} has no arms with a language model")
-        pairs = _among(self.pairs, arms)
-        return replace(
-            self, arms=arms, pairs=pairs, seeds=min(self.seeds, SEEDS_WITH_LANGUAGE_MODEL)
+        if scale not in self.scales:
+            raise ExperimentError(f"{self.name} has the scales {', '.join(self.scales)}")
+        arms = self._of(scale)
+        seeds = self.seeds if scale == "fast" else min(self.seeds, SEEDS_WITH_LANGUAGE_MODEL)
+        return replace(self, arms=arms, pairs=_among(self.pairs, arms), seeds=seeds)
+
+    @property
+    def scales(self) -> tuple[str, ...]:
+        """Where it has arms to compare."""
+        return tuple(scale for scale in ("fast", "lm") if len(self._of(scale)) > 1)
+
+    def _of(self, scale: str) -> tuple[Arm, ...]:
+        named = self.with_language_model
+        return tuple(
+            arm for arm in self.arms if (arm.fast if scale == "fast" else arm.name in named)
         )
 
     @property
@@ -389,6 +395,23 @@ EXPERIMENTS: tuple[Experiment, ...] = (
                 adapter="windows",
             ),
             Arm(name="in the manner of NeMo", routers="none", always=(POOL,)),
+        ),
+    ),
+    Experiment(
+        name="cascade",
+        claim="Audio tokens tell more than a transcript alone",
+        against="transcript alone",
+        arms=(
+            replace(BASE_ONLY, name="transcript alone", transcripts="alone"),
+            PAPER,
+            replace(BASE_ONLY, name="base only, with transcript", transcripts="beside"),
+            replace(PAPER, name="paper, with transcript", transcripts="beside"),
+        ),
+        with_language_model=(
+            "transcript alone",
+            PAPER.name,
+            "base only, with transcript",
+            "paper, with transcript",
         ),
     ),
     Experiment(

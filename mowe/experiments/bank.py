@@ -104,7 +104,7 @@ def fill_bank(clips: Sequence[Labelled], names: Sequence[str], folder: Path) -> 
             f"no encoder is called {', '.join(unknown)}; there are {', '.join(CONFIGS)}, {MEL}, "
             f"each with {TWIN} behind it for random weights"
         )
-    folder = folder / _fingerprint(clips)
+    folder = folder / clips_fingerprint(clips)
     paths = {name: folder / f"{_file_name(name)}.safetensors" for name in wanted}
     found = {name: _read(path) for name, path in paths.items()}
     missing = [name for name, one in found.items() if one is None]
@@ -128,7 +128,8 @@ def loudest(recording: Recording) -> Recording:
     return recording.window(start, start + SECONDS)
 
 
-def _fingerprint(clips: Sequence[Labelled]) -> str:
+def clips_fingerprint(clips: Sequence[Labelled]) -> str:
+    """What tells one set of clips from another."""
     digest = hashlib.sha256(json.dumps([SECONDS, RATE]).encode())
     for one in clips:
         assert one.example.audio is not None
@@ -186,7 +187,7 @@ def _computed(
     rates = {one.sample_rate for one in encoders.values()}
     with tqdm(total=len(clips), desc="features", unit="clip", mininterval=5) as bar:
         for start in range(0, len(clips), _TOGETHER):
-            heard = [_loudest(clip) for clip in clips[start : start + _TOGETHER]]
+            heard = [loudest_part(clip) for clip in clips[start : start + _TOGETHER]]
             places = slice(start, start + len(heard))
             counts[places] = torch.tensor(
                 [min(FRAMES, max(1, round(one.seconds * RATE))) for one in heard]
@@ -209,7 +210,8 @@ def _said(encoder: AudioEncoder, sounds: Sequence[Tensor]) -> Tensor:
     )
 
 
-def _loudest(clip: Labelled) -> Recording:
+def loudest_part(clip: Labelled) -> Recording:
+    """What is heard of a clip; errors as `load_audio`."""
     one = clip.example
     assert one.audio is not None
     return loudest(load_audio(one.audio, start=one.start, end=one.end))
