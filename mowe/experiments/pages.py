@@ -113,7 +113,7 @@ def _section(one: _Found) -> str:
     lines = [title, "", f"*Claim:* {one['claim']}. *Verdict:* **{one['verdict']}**.", ""]
     if one.get("published"):
         lines += [f"Published: {one['published']}. Not reproduced here.", ""]
-    lines += [*_arms_table(one), "", *_comparisons_table(one), "", _made(one)]
+    lines += [*_arms_table(one), "", *comparisons_table(one), "", _made(one)]
     return "\n".join(lines)
 
 
@@ -133,7 +133,8 @@ def _arms_table(one: _Found) -> list[str]:
     return _table(head, rows)
 
 
-def _comparisons_table(one: _Found) -> list[str]:
+def comparisons_table(one: _Found) -> list[str]:
+    """A line a comparison, as Markdown."""
     head = ["arm", "against", "difference", "95 %", "p (Holm)", "could have been seen", "says"]
     rows = [
         [

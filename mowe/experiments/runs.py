@@ -17,6 +17,7 @@ import torch
 from tqdm import tqdm
 
 from mowe import weights
+from mowe.config import EncoderConfig
 from mowe.data.ledger import Ledger
 from mowe.data.origin import code_version
 from mowe.errors import ExperimentError
@@ -40,6 +41,7 @@ class Place:
     folder: Path  # features and runs
     suite: ProbeSuite = FAST
     scale: str = "fast"  # or "lm", through the language model
+    added: tuple[EncoderConfig, ...] = ()  # beside the encoders of `mini`
 
     def clips(self) -> list[Labelled]:
         """The clips of the suite; errors as `read_suite`."""
@@ -48,7 +50,8 @@ class Place:
     def data(self, arms: Sequence[Arm]) -> fast.Data:
         """Clips with what these arms need; errors as `fill_bank`."""
         clips, encoders = self.clips(), sorted({name for arm in arms for name in arm.pool})
-        bank = fill_bank(clips, encoders, self.folder / "features")
+        added = {one.name: one for one in self.added}
+        bank = fill_bank(clips, encoders, self.folder / "features", added)
         data = fast.shared_data(clips, bank, _language_model(lora_rank=0))
         if all(arm.transcripts == "none" for arm in arms):
             return data
@@ -70,11 +73,15 @@ class Runs:
     ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
+        # the name of an added encoder says nothing of its weights
+        added = {one.name: weights.fingerprint(one.source) for one in self.place.added}
         settings = {
             "manifest": file_sha256(self.place.manifest),
             "suite": dataclasses.asdict(self.place.suite),
+            **({"added": added} if added else {}),
         }
-        ledger = Ledger(self.place.folder / f"{self.place.scale}.jsonl", settings)
+        name = "-".join([self.place.scale, *sorted(added)])
+        ledger = Ledger(self.place.folder / f"{name}.jsonl", settings)
         object.__setattr__(self, "ledger", ledger)
 
     def find(self, arm: Arm, seed: int) -> dict[str, Any] | None:
