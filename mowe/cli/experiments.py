@@ -49,7 +49,8 @@ def _run(desk: Desk) -> None:
 def _report(desk: Desk) -> None:
     from mowe.experiments.pages import write_pages
 
-    for path in write_pages(desk.options.results or RESULTS, desk.options.out or PAGES):
+    options = desk.options
+    for path in write_pages(options.results or RESULTS, options.out or PAGES, options.readme):
         print(path, file=desk.out)
 
 

@@ -200,6 +200,7 @@ def _add_experiments(commands: "Commands[argparse.ArgumentParser]") -> None:
     report = steps.add_parser("report", help="the pages about what was measured")
     report.add_argument("--results", type=Path, help="result files (results/experiments)")
     report.add_argument("--out", type=Path, help="folder of the pages (docs)")
+    report.add_argument("--readme", type=Path, help="put the verdicts between its marks")
     for step in (listed, report):
         step.set_defaults(inputs=())
     run.set_defaults(inputs=("manifest",))
