@@ -31,7 +31,7 @@ its authors or others report some, they are named as published by them.
 """
 _PEERS = """## What others report
 
-Published numbers of full-size systems, none of them reproduced here: no claim of ours rests on them.
+Published numbers of full-size systems, none of them reproduced here; no claim rests on them.
 METEOR times 100 without WordNet's synonyms differs from METEOR with them; read down a column, not
 across sources.
 
