@@ -45,9 +45,17 @@ from mowe.experiments.labelled import (
     labels_of_tasks,
     read_suite,
 )
-from mowe.experiments.pages import mixed_commits, paper_page, routing_page, write_pages
+from mowe.experiments.pages import (
+    marked,
+    mixed_commits,
+    paper_page,
+    read_results,
+    readme_part,
+    routing_page,
+    write_pages,
+)
 from mowe.experiments.probe import LabelWords, Probe, WindowAdapter
-from mowe.experiments.results import HOLDS, Held, summarize, write
+from mowe.experiments.results import HOLDS, Held, settings_of, summarize, write
 from mowe.experiments.runs import Place, Runs, fingerprint
 from mowe.experiments.ways import WAYS, weighted
 from mowe.presets import TINY_RANDOM
@@ -601,3 +609,26 @@ def test_too_few_clips_are_told(manifest: Path) -> None:
     task = ProbeTask(name="who", task="gender", question="Who?", sources=("nowhere",))
     with pytest.raises(ConfigError, match=r"who \(gender of nowhere\) needs two labels"):
         read_suite(manifest, suite_of(tasks=(task,)))
+
+
+# --- pages in the repository --------------------------------------------------------------------
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_pages_are_what_the_result_files_say() -> None:
+    found = read_results(ROOT / "results/experiments")
+    assert (ROOT / "docs/PAPER.md").read_text(encoding="utf-8") == paper_page(found)
+    assert (ROOT / "docs/ROUTING.md").read_text(encoding="utf-8") == routing_page(found)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert marked(readme, readme_part(found)) == readme
+
+
+def test_results_are_of_arms_as_they_are_now() -> None:
+    """An arm that changed since needs new runs, else the page tells of another one."""
+    known = {one.name: one for one in EXPERIMENTS}
+    for one in read_results(ROOT / "results/experiments"):
+        now = known[one["experiment"]].at(one["scale"])
+        assert [arm["name"] for arm in one["arms"]] == [arm.name for arm in now.arms]
+        assert [arm["settings"] for arm in one["arms"]] == [settings_of(arm) for arm in now.arms]
+        assert one["claim"] == now.claim
