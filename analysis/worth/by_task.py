@@ -99,8 +99,13 @@ def _values(row: Row, encoders: Sequence[str]) -> list[float]:
 
 
 def _interval(values: np.ndarray, units: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """2.5 and 97.5 % of the means `(columns,)` of resampled units; `values` `(lines, columns)`."""
+    """2.5 and 97.5 % of the means `(columns,)` of resampled units; `values` `(lines, columns)`.
+
+    NaN for a single unit: it says nothing about others.
+    """
     count = int(units.max()) + 1
+    if count < 2:
+        return np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
     sums, lines = np.zeros((count, values.shape[1])), np.bincount(units)
     np.add.at(sums, units, values)
     # how often each unit is drawn

@@ -73,8 +73,13 @@ def _rounded(value: float) -> float | str:
 
 def _hover(table: pd.DataFrame) -> list[str]:
     return [
-        f"{row.forced:+.2f} nats (95 %: {row.forced_low:+.2f} to {row.forced_high:+.2f})"
+        f"{row.forced:+.2f} nats"
+        + ("" if np.isnan(row.forced_low) else _range(row.forced_low, row.forced_high))
         + ("" if np.isnan(row.chosen) else f", chosen in {row.chosen:.0%}")
         + f" of {row.lines} lines"
         for row in table.itertuples()
     ]
+
+
+def _range(low: float, high: float) -> str:
+    return f" (95 %: {low:+.2f} to {high:+.2f})"

@@ -162,12 +162,13 @@ def open_worth(path: Path, settings: Mapping[str, Any]) -> Ledger:
     return Ledger(path, stamped)
 
 
-def read_worth(path: Path) -> WorthTable:
+def read_worth(path: str | Path) -> WorthTable:
     """What `mowe worth` wrote.
 
     Raises:
         RecordsError: If it is missing, damaged, without a row, or another kind of file.
     """
+    path = Path(path)
     settings, rows = read_ledger(path, RecordsError)
     known = isinstance(settings, dict) and settings.get("format") == FORMAT
     if not known or settings.get("version") != VERSION:
