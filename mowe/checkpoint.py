@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import huggingface_hub
 import torch
@@ -25,8 +25,9 @@ from mowe.errors import CheckpointError, ConfigError, WeightsError
 from mowe.files import SUMS, check_sums, read_json, tensor_files, write_json, write_sums
 from mowe.hints import Hints, build_hints
 from mowe.hints.naming import LANGUAGE, NamingAdapter
-from mowe.model import MoWEModel
+from mowe.model import Features, Heard, MoWEModel
 from mowe.model.language_model import LanguageModel
+from mowe.model.routing import pool_frames
 from mowe.model.tuning import cast_frozen, is_lora
 from mowe.presets import preset
 
@@ -72,6 +73,15 @@ class MoWE(
             )
         self.hints = hints
         self.trained = False  # whether its weights are those of a checkpoint
+
+    def adapt_unnamed(self, features: Features) -> Heard:
+        """`adapt` by the paper's path alone: an adapter that names puts no names among tokens."""
+        if self.config.adapter.kind != "naming":
+            return self.adapt(features)
+        base, adapter = features.base, cast(NamingAdapter, self.adapter)
+        audio = adapter.unnamed(self.fuse(features), base.mask)
+        pooled = pool_frames(base.frames, base.mask)
+        return Heard(audio.tokens, audio.mask, features.routing, pooled, {})
 
     @classmethod
     def from_config(

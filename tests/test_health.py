@@ -17,6 +17,7 @@ from mowe.analysis.health.checks import (
     LOAD_CLIP,
     LOAD_LOG,
     LOAD_RECORDS,
+    LOAD_WORTH,
     MIN_BEFORE,
     Check,
     Pool,
@@ -110,7 +111,7 @@ def test_one_encoder_for_everything_is_a_collapse():
 def test_nothing_to_judge_says_what_to_load():
     checks = health_checks(None, None)
     assert {check.passed for check in checks} == {None}
-    assert {check.sentence for check in checks} == {LOAD_RECORDS, LOAD_LOG}
+    assert {check.sentence for check in checks} == {LOAD_RECORDS, LOAD_LOG, LOAD_WORTH}
     assert consistency_checks([])[0].sentence == LOAD_CLIP
     assert consistency_checks(compared(""))[0].passed is None
     assert {check.passed for check in collapse_checks(records("a"))} == {None}

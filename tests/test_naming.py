@@ -62,6 +62,20 @@ def test_the_sound_is_as_long_as_text_and_the_opening_comes_last():
     assert audio.mask.tolist() == [[True] * 4, [False] * 3 + [True]]
 
 
+def test_unnamed_tokens_are_those_of_the_sound_and_the_opening_alone():
+    adapter = naming_adapter(events=("bell", "rain"), names={"gender": ("man", "woman")})
+    adapter.opening.data = torch.arange(10.0)
+    frames, mask = torch.randn(2, 50, 6), EVERY_FRAME.clone()
+    mask[1, 25:] = False
+    named, plain = adapter(frames, mask), adapter.unnamed(frames, mask)
+    assert plain.tokens.shape == (2, 2 + 1, 10)  # two sounds, the opening
+    assert plain.mask.tolist() == [[True] * 3, [True, False, True]]
+    words = adapter.namer.event_words(named.notes)
+    assert torch.allclose(plain.tokens[0, :2], named.tokens[0, :2] - words[0])
+    assert torch.equal(plain.tokens[:, -1], torch.arange(10.0).expand(2, -1))
+    assert plain.notes is None
+
+
 def test_the_length_of_text_is_kept_but_not_trained():
     adapter = naming_adapter()
     assert "text_length" in adapter.state_dict()
