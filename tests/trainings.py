@@ -13,9 +13,7 @@ from mowe.presets import TINY_RANDOM
 from mowe.training.config import TrainingConfig
 
 TASKS = {"transcribe": ["one two", "three", "four five"], "sound": ["A bell.", "Rain.", "A dog."]}
-NAMING = replace(
-    TINY_RANDOM, adapter=NamingConfig(frames_per_token=10, residual_dim=8)
-)
+NAMING = replace(TINY_RANDOM, adapter=NamingConfig(frames_per_token=10, residual_dim=8))
 PRETRAINING, TUNING = "pretraining", "tuning"
 
 

@@ -62,17 +62,21 @@ def run_stage(run: Run, stage: Stage, start: int, end: Progress) -> None:
     if start:
         load_optimizer(run.checkpoint, optimizer)
     module = run.accelerator.prepare(stage.step)
-    clock = _Clock(report.save_minutes)
+    logged = saved = time.monotonic()
     for number in range(start, stage.steps):
         set_rate(optimizer, number, stage.steps, run.config.optimizer.warmup)
         found, tokens = backward(run, stage, module, number)
         _descend(run, optimizer)
         if number % report.log_every == 0:
-            read = {"tokens": tokens * (report.log_every if number else 1)} if tokens else {}
-            run.log(stage.name, number, **summed(run, found), **read, seconds=clock.lap())
+            fields = summed(run, found)
+            if tokens:
+                fields["tokens"] = tokens * (report.log_every if number else 1)
+            run.log(stage.name, number, **fields, seconds=time.monotonic() - logged)
+            logged = time.monotonic()
         if report.dev_every and (number + 1) % report.dev_every == 0:
             run.log(stage.name, number, **stage.look(run))
-        if clock.due():
+        if time.monotonic() - saved >= 60 * report.save_minutes:
+            saved = time.monotonic()
             _save(run, optimizer, Progress(stage.name, number + 1))
     _save(run, optimizer, end)
 
@@ -164,21 +168,3 @@ def seeded(seed: int, index: int) -> Iterator[None]:
         if torch.cuda.is_available():
             torch.cuda.manual_seed_all(number)
         yield
-
-
-class _Clock:
-    """Seconds between log lines, and when a checkpoint is due."""
-
-    def __init__(self, save_minutes: float) -> None:
-        self.save_seconds = save_minutes * 60
-        self.lapped = self.saved = time.monotonic()
-
-    def lap(self) -> float:
-        before, self.lapped = self.lapped, time.monotonic()
-        return self.lapped - before
-
-    def due(self) -> bool:
-        if time.monotonic() - self.saved < self.save_seconds:
-            return False
-        self.saved = time.monotonic()
-        return True
