@@ -63,30 +63,27 @@ def naming_loss(named: Named, known: Sequence[Label], whole: NamingCounts) -> Te
         for row, one in enumerate(known)
         if name in one.labels
     ]
-    total = order_loss(named.events, [one.events for one in known], whole.events)
+    total = _order_loss(named.events, [one.events for one in known], whole.events)
     return total + torch.stack(losses).sum() / whole.labels if losses else total
 
 
-def order_loss(heard: SoundEvents, targets: Sequence[Sequence[int] | None], count: float) -> Tensor:
-    """CTC loss in nats, divided by a number of sounds.
-
-    Args:
-        heard: What the adapter heard in a batch.
-        targets: Positions of the sounds in their order; None to leave an example out.
-        count: Of the sounds, as in `NamingCounts`.
-    """
-    rows = [row for row, target in enumerate(targets) if target is not None]
-    if not rows:
+def _order_loss(
+    heard: SoundEvents, targets: Sequence[Sequence[int] | None], count: float
+) -> Tensor:
+    """CTC loss of the sounds in their order, in nats, divided by a number of sounds."""
+    known = {
+        row: torch.tensor(target, dtype=torch.long) + 1  # 0 is the pause
+        for row, target in enumerate(targets)
+        if target is not None
+    }
+    if not known:
         return heard.pause.new_zeros(())
-    wanted = [target for target in targets if target is not None]
-    sizes = torch.tensor([len(target) for target in wanted])
-    flat = torch.tensor([sound + 1 for target in wanted for sound in target], dtype=torch.long)
-    kept = SoundEvents(*(part[rows] for part in heard))
+    kept = SoundEvents(*(part[list(known)] for part in heard))
     total = F.ctc_loss(
         kept.log_probabilities().transpose(0, 1),
-        flat.to(kept.pause.device),  # 0 is the pause
+        torch.cat(list(known.values())).to(kept.pause.device),
         kept.mask.sum(dim=1),
-        sizes.to(kept.pause.device),
+        torch.tensor([len(target) for target in known.values()], device=kept.pause.device),
         reduction="sum",
         zero_infinity=True,  # more sounds than tokens teach nothing
     )

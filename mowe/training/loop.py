@@ -57,14 +57,14 @@ def train(config: TrainingConfig) -> Path:
 
 def run_stage(run: Run, stage: Stage, start: int, end: Progress) -> None:
     """Train a stage from step `start` on; a checkpoint says `end` when it is through."""
-    report, optimizer = run.config.report, stage.optimizer
+    report, optimizer, steps = run.config.report, stage.optimizer, stage.settings.steps
     fill(run, stage, start)
     if start:
         load_optimizer(run.checkpoint, optimizer)
     module = run.accelerator.prepare(stage.step)
     logged = saved = time.monotonic()
-    for number in range(start, stage.steps):
-        set_rate(optimizer, number, stage.steps, run.config.optimizer.warmup)
+    for number in range(start, steps):
+        set_rate(optimizer, number, steps, run.config.optimizer.warmup)
         found, tokens = backward(run, stage, module, number)
         _descend(run, optimizer)
         if number % report.log_every == 0:
@@ -86,14 +86,13 @@ def fill(run: Run, stage: Stage, start: int) -> None:
 
     Past the dense steps few encoders are chosen: what those need is computed when it is needed.
     """
-    dense = range(start, min(stage.dense_steps, stage.steps))
-    dev = run.dev if run.config.report.dev_every else []
-    _fill(run, chain(dev, _drawn(stage, range(start, stage.steps))), weak=False)
-    _fill(run, _drawn(stage, dense), weak=True)
 
+    def drawn(end: int) -> Iterator[Sound]:
+        return (one for number in range(start, end) for one in stage.sampler.step(number))
 
-def _drawn(stage: Stage, steps: range) -> Iterator[Sound]:
-    return (sound for number in steps for sound in stage.sampler.step(number))
+    dev, steps = run.dev if run.config.report.dev_every else [], stage.settings.steps
+    _fill(run, chain(dev, drawn(steps)), weak=False)
+    _fill(run, drawn(min(stage.dense_steps, steps)), weak=True)
 
 
 def _fill(run: Run, sounds: Iterable[Sound], *, weak: bool) -> None:

@@ -167,7 +167,7 @@ def _started(start: Path, mixture: MoWEConfig) -> MoWEConfig:
 
 def _dev(config: TrainingConfig, examples: list[Example]) -> list[Sound]:
     """A fixed draw from the development split, every task alike."""
-    found = [one for one in examples if one.metadata.get("split") == "dev" and one.audio]
-    per_task = max(config.report.dev_examples // max(len(by_task(found)), 1), 1)
-    drawn = limited(by_task(found), per_task, config.seed)
+    found = by_task([one for one in examples if one.metadata.get("split") == "dev" and one.audio])
+    per_task = max(config.report.dev_examples // max(len(found), 1), 1)
+    drawn = limited(found, per_task, config.seed)
     return [Sound(example) for group in drawn.values() for example in group]

@@ -9,11 +9,14 @@ import torch
 from mowe.data.manifest import Example
 from mowe.data.sampling import Sound, StepSampler, by_clip, limited, micro_batches
 from mowe.model.control import RoutingControl
+from mowe.training.config import PretrainingConfig, TuningConfig
 from mowe.training.dev import dev_losses, dev_naming
 from mowe.training.optimizer import build_optimizer
 from mowe.training.run import Run
 from mowe.training.state import PRETRAINING, TUNING
 from mowe.training.steps import Step
+
+StageConfig = PretrainingConfig | TuningConfig
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,7 @@ class Stage:
     """A stretch of a run with one loss."""
 
     name: str
-    steps: int
-    accumulate: int  # micro-batches of a step, for each process
+    settings: StageConfig
     dense_steps: int  # first steps, in which every weak encoder runs
     sampler: StepSampler
     step: Step
@@ -36,7 +38,7 @@ class Stage:
     def micro_batches(self, run: Run, number: int) -> list[tuple[int, list[Sound]]]:
         """This process's micro-batches of a step, each with its number among all of the stage."""
         processes = run.accelerator.num_processes
-        count = self.accumulate * processes
+        count = self.settings.accumulate * processes
         dealt = micro_batches(self.sampler.step(number), count)
         own = range(run.accelerator.process_index, count, processes)  # neighbours in length
         return [(number * count + place, dealt[place]) for place in own]
@@ -53,10 +55,9 @@ def _pretraining(run: Run) -> Stage:
     named = {task: [one for one in run.groups[task] if one.audio is not None] for task in own.tasks}
     return Stage(
         name=PRETRAINING,
-        steps=own.steps,
-        accumulate=own.accumulate,
+        settings=own,
         dense_steps=config.dense_steps,
-        sampler=_sampler(run, named, own.batch * own.accumulate, config.seed + 1),
+        sampler=_sampler(run, own, named, config.seed + 1),
         step=_step(run, reads=False, naming_weight=1.0),
         optimizer=_optimizer(run, own.rate),
         look=dev_naming,
@@ -69,11 +70,10 @@ def _tuning(run: Run) -> Stage:
     weights = config.data.task_weights
     drawn = chain(*(group for task, group in run.groups.items() if weights.get(task, 1.0) > 0))
     groups = limited(run.groups, own.examples_per_task, config.seed)
-    sampler = _sampler(run, groups, own.batch * own.accumulate, config.seed)
+    sampler = _sampler(run, own, groups, config.seed)
     return Stage(
         name=TUNING,
-        steps=own.steps,
-        accumulate=own.accumulate,
+        settings=own,
         dense_steps=0 if config.pretraining.steps else config.dense_steps,
         sampler=replace(sampler, siblings=by_clip(drawn), follow_ups=own.follow_ups),
         step=_step(run, reads=True, naming_weight=own.naming_weight),
@@ -82,12 +82,14 @@ def _tuning(run: Run) -> Stage:
     )
 
 
-def _sampler(run: Run, groups: dict[str, list[Example]], size: int, seed: int) -> StepSampler:
+def _sampler(
+    run: Run, own: StageConfig, groups: dict[str, list[Example]], seed: int
+) -> StepSampler:
     data = run.config.data
     return StepSampler(
         groups=groups,
         weights=data.task_weights,
-        size=size * run.accelerator.num_processes,
+        size=own.batch * own.accumulate * run.accelerator.num_processes,
         seed=seed,
         versions=data.versions,
         fixed_version_sources=data.fixed_version_sources,
