@@ -22,13 +22,7 @@ from mowe.model.control import RoutingControl
 from mowe.presets import TINY_RANDOM
 from mowe.training import loop
 from mowe.training import run as running
-from mowe.training.align import (
-    Label,
-    events_of,
-    labels_of,
-    naming_counts,
-    naming_loss,
-)
+from mowe.training.align import Label, events_of, labels_of, naming_counts, naming_loss
 from mowe.training.loop import train
 from mowe.training.run import build_run
 from mowe.training.steps import masking

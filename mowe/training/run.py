@@ -14,13 +14,7 @@ from mowe.checkpoint import MoWE, fast_dtype, load_trained, read_config, read_tr
 from mowe.config import MoWEConfig, NamingConfig, from_dict
 from mowe.data.features import FeatureStore
 from mowe.data.manifest import Example, read_manifest
-from mowe.data.sampling import (
-    Sound,
-    by_task,
-    check_task_weights,
-    limited,
-    upsampled,
-)
+from mowe.data.sampling import Sound, by_task, check_task_weights, limited, upsampled
 from mowe.data.tasks import TRANSCRIBE
 from mowe.errors import ConfigError
 from mowe.files import read_json
