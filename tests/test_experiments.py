@@ -18,13 +18,10 @@ from mowe.errors import ConfigError, ExperimentError
 from mowe.experiments import fast, judge
 from mowe.experiments.adding import encoder_of, experiment_of
 from mowe.experiments.arms import (
-    EXPERIMENTS,
     POOL,
     SIDE_BY_SIDE,
     UNIFORM,
     Arm,
-    Experiment,
-    Pair,
     Stretch,
 )
 from mowe.experiments.bank import (
@@ -36,6 +33,7 @@ from mowe.experiments.bank import (
     fill_bank,
     loudest_part,
 )
+from mowe.experiments.claims import EXPERIMENTS, Experiment, Pair
 from mowe.experiments.judge import BETTER, EQUAL, UNDECIDED, Difference, Rows
 from mowe.experiments.labelled import (
     SPLITS,

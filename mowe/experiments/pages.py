@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mowe.errors import ExperimentError
-from mowe.experiments.arms import EXPERIMENTS
+from mowe.experiments.claims import EXPERIMENTS
 from mowe.experiments.judge import MARGIN
 from mowe.files import read_json, replace_file
 

@@ -14,7 +14,8 @@ from sklearn.metrics import mutual_info_score
 from mowe.data.origin import machine
 from mowe.errors import ExperimentError
 from mowe.experiments import answers, fast, judge
-from mowe.experiments.arms import PAPER, UNIFORM, Arm, Experiment, Pair
+from mowe.experiments.arms import PAPER, UNIFORM, Arm
+from mowe.experiments.claims import Experiment, Pair
 from mowe.experiments.fast import text_to_bits
 from mowe.experiments.judge import Difference, Rows
 from mowe.experiments.labelled import Labelled
