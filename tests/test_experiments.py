@@ -27,6 +27,7 @@ from mowe.experiments.judge import BETTER, EQUAL, UNDECIDED, Difference, Rows
 from mowe.experiments.labelled import Labelled
 from mowe.experiments.pages import mixed_commits, paper_page, routing_page, write_pages
 from mowe.experiments.probe import LabelWords, Probe, WindowAdapter
+from mowe.experiments.result_files import read_result
 from mowe.experiments.results import HOLDS, Held, summarize, write
 from mowe.experiments.runs import Place, Runs, fingerprint
 from mowe.experiments.ways import WAYS, weighted
@@ -361,7 +362,7 @@ def test_a_killed_grid_continues_to_the_same_file(
     other = Runs(dataclasses.replace(runs.place, folder=tmp_path / "other"))
     other.make(CLAIM.arms, CLAIM.seeds)
     assert without_times(summarize(CLAIM, other, data.clips)) == without_times(continued)
-    assert json.loads((tmp_path / "results/planted.json").read_text()) == continued
+    assert read_result(tmp_path / "results/planted.json") == continued
 
 
 def test_a_claim_is_judged_by_its_pairs(runs: Runs, data: fast.Data) -> None:
