@@ -38,7 +38,7 @@ demo: $(RUNTIME) $(WEIGHTS)  ## start the app and print its address
 
 test: $(DEV) $(WEIGHTS)  ## every test that needs neither a GPU nor the network
 	@scripts/browser.sh
-	$(RUN) -m pytest $(PYTEST_ARGS)
+	$(RUN) -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test-slow: $(DEV) $(WEIGHTS)  ## the slow tests
 	@scripts/browser.sh

@@ -24,7 +24,9 @@ import mowe  # noqa: E402, F401  before torchaudio, transformers and peft (decis
 ROOT = Path(__file__).parents[1]
 STARTED = time.monotonic()
 OPT_IN = ("gpu", "network", "slow")
-THREADS = 2  # what the small machines have; more makes timings and rounding differ
+# What the small machines have; more makes timings and rounding differ. Of two processes side by side
+# each has one.
+THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
