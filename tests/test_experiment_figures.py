@@ -1,8 +1,10 @@
 """Figures of experiments, read off: what is drawn where, and what the tables beside them say."""
 
 import pytest
-from experimenting import SHARES, arm, comparison, result
+from experimenting import SHARES, arm, comparison, result, write_results
+from snippets import run_example
 
+from mowe import shipped
 from mowe.analysis.experiments.figures import (
     SAYINGS,
     accuracy_columns,
@@ -124,3 +126,14 @@ def test_shares_stand_by_task_and_encoder():
     assert heatmap.customdata[1][0] == "sound, speaker"
     assert hearing_columns(SHARES) == ["Task", "speaker", "music"]
     assert hearing_rows(SHARES) == [["word", 0.75, 0.25], ["sound", 0.0, 1.0]]
+
+
+def test_the_documented_example_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder = write_results(tmp_path / "results", worth=result())
+    monkeypatch.setattr(shipped, "EXPERIMENT_RESULTS", folder)
+    run_example("Experiments")
+    assert "paper is better than base only" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.glob("*.html")} == {
+        "differences.html", "accuracies.html", "shares.html",
+    }  # fmt: skip
