@@ -70,6 +70,13 @@ def specialisation(page: Page) -> None:
     page.locator("#share-heatmap .js-plotly-plot").wait_for()
 
 
+def experiments(page: Page) -> None:
+    """Look at the first; without result files the tab says so, and that is the picture."""
+    page.locator("#forest-chart .js-plotly-plot").or_(
+        page.locator("#experiments-notice")
+    ).wait_for()
+
+
 def health(page: Page) -> None:
     """Load the records of the map."""
     page.locator("#health-records input[type=file]").set_input_files(str(RECORDS))
@@ -82,6 +89,7 @@ TABS: dict[str, Callable[[Page], None]] = {
     "Map": plane,
     "Drivers": drivers,
     "Specialisation": specialisation,
+    "Experiments": experiments,
     "Health": health,
 }
 

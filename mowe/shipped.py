@@ -10,3 +10,5 @@ DEFAULT_CHECKPOINT = "mini"
 CHECKPOINTS = {"mini": ASSETS / "mowe-mini"}
 EXAMPLES = ASSETS / "examples"
 MAP = ASSETS / "map"
+# where `mowe experiments run` writes; an installed copy looks below the folder it is started in
+EXPERIMENT_RESULTS = (CHECKOUT or Path()) / "results" / "experiments"

@@ -66,7 +66,9 @@ OPTIONAL = {"hibari"}  # a synthesiser that corpus building runs in an environme
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
 MAX_ROOM_SHARE = 0.25  # of the lines of mowe/ and analysis/
-TABS = ("ask", "drivers", "health", "map", "routing", "specialization")  # folders of mowe/ui/
+TABS = (  # folders of mowe/ui/
+    "ask", "drivers", "experiments", "health", "map", "routing", "specialization",
+)  # fmt: skip
 # Rooms that decode, cut windows or make training targets; there what is asked is only passed on.
 DECIDING = (
     "mowe.model", "mowe.hints", "mowe.checkpoint", "mowe.assistant", "mowe.data", "mowe.training",

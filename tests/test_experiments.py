@@ -47,12 +47,12 @@ from mowe.experiments.pages import (
     marked,
     mixed_commits,
     paper_page,
-    read_results,
     readme_part,
     routing_page,
     write_pages,
 )
 from mowe.experiments.probe import LabelWords, Probe, WindowAdapter
+from mowe.experiments.result_files import read_result, read_results
 from mowe.experiments.results import HOLDS, Held, settings_of, summarize, write
 from mowe.experiments.runs import Place, Runs, fingerprint
 from mowe.experiments.ways import WAYS, weighted
@@ -386,7 +386,7 @@ def test_a_killed_grid_continues_to_the_same_file(
     other = Runs(dataclasses.replace(runs.place, folder=tmp_path / "other"))
     other.make(CLAIM.arms, CLAIM.seeds)
     assert without_times(summarize(CLAIM, other, data.clips)) == without_times(continued)
-    assert json.loads((tmp_path / "results/planted.json").read_text()) == continued
+    assert read_result(tmp_path / "results/planted.json") == continued
 
 
 def test_a_claim_is_judged_by_its_pairs(runs: Runs, data: fast.Data) -> None:

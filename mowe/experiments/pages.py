@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from mowe.errors import ExperimentError
-from mowe.experiments.claims import EXPERIMENTS
 from mowe.experiments.judge import MARGIN
-from mowe.files import read_json, replace_file
+from mowe.experiments.result_files import read_results, verdict_sentence
+from mowe.files import replace_file
 
 _Found = Mapping[str, Any]
 
@@ -63,29 +63,6 @@ pool, the best pair is chosen on one half of the people and recordings and score
 *Information* is the mutual information of task and choice within each source, in nats: routing that
 only recognises the data set has none.
 """
-
-
-def read_results(folder: Path) -> list[dict[str, Any]]:
-    """Every result file, in the order of the experiments; those of a test behind the others.
-
-    Raises:
-        ExperimentError: If there is none, or one cannot be read.
-    """
-    order = [one.name for one in EXPERIMENTS]
-    paths = sorted(folder.glob("*.json"))
-    if not paths:
-        raise ExperimentError(f"{folder} holds no result file; `mowe experiments run` writes them")
-    found = [read_json(path, ExperimentError) for path in paths]
-    needed = {"experiment", "claim", "verdict", "arms", "comparisons", "split", "scale"}
-    for path, one in zip(paths, found, strict=True):
-        if missing := needed - one.keys():
-            raise ExperimentError(f"{path.name} is no result file: it lacks {sorted(missing)}")
-
-    def place(one: _Found) -> tuple[bool, str, int]:
-        known = order.index(one["experiment"]) if one["experiment"] in order else len(order)
-        return one["split"] == "test", str(one["scale"]), known
-
-    return sorted(found, key=place)
 
 
 def write_pages(results: Path, folder: Path, readme: Path | None = None) -> list[Path]:
@@ -178,10 +155,10 @@ def _of_test(one: _Found) -> str:
 def _section(one: _Found) -> str:
     language_model = ", through the language model" if one["scale"] == "lm" else ""
     title = f"## {one['experiment'].capitalize()}{language_model}{_of_test(one)}"
-    lines = [title, "", f"*Claim:* {one['claim']}. *Verdict:* **{one['verdict']}**.", ""]
+    lines = [title, "", f"*Claim:* {one['claim']}.", "", verdict_sentence(one), ""]
     if one.get("published"):
         lines += [f"Published: {one['published']}. Not reproduced here.", ""]
-    lines += [*_arms_table(one), "", *comparisons_table(one), "", _made(one)]
+    lines += [*_arms_table(one), "", *comparisons_table(one), "", how_made(one)]
     return "\n".join(lines)
 
 
@@ -219,7 +196,8 @@ def comparisons_table(one: _Found) -> list[str]:
     return _table(head, rows)
 
 
-def _made(one: _Found) -> str:
+def how_made(one: _Found) -> str:
+    """Seeds, clips, commits, machine, and the command that does it again."""
     counts = one["data"]["tasks"].values()
     clips = {
         name: sum(task.get(name, {}).get("clips", 0) for task in counts)

@@ -14,6 +14,8 @@ from mowe.assistant import Assistant
 from mowe.ui.ask.kept_audio import MAX_KEPT_BYTES, AudioBudget
 from mowe.ui.ask.layout import build_ask_tab
 from mowe.ui.drivers.layout import build_drivers_tab
+from mowe.ui.experiments.layout import FOLDER as RESULTS_FOLDER
+from mowe.ui.experiments.layout import build_experiments_tab
 from mowe.ui.gate import Gate
 from mowe.ui.health.layout import build_health_tab
 from mowe.ui.map.layout import FOLDER as MAP_FOLDER
@@ -39,6 +41,7 @@ def build_app(
     assistant: Assistant,
     examples_folder: Path = FOLDER,
     map_folder: Path = MAP_FOLDER,
+    results_folder: Path = RESULTS_FOLDER,
     *,
     max_kept_bytes: int = MAX_KEPT_BYTES,
 ) -> gr.Blocks:
@@ -48,6 +51,7 @@ def build_app(
         assistant: Answers for every visitor.
         examples_folder: Where the example clips and their list are.
         map_folder: Where a ready map is.
+        results_folder: Where the result files of experiments are.
         max_kept_bytes: Bytes of audio, and of what was heard in it, that the conversations of all
             visitors keep together; above 115 MB, which is the audio that one visitor may keep.
     """
@@ -70,6 +74,8 @@ def build_app(
             build_drivers_tab(assistant, examples_folder)
         with gr.Tab("Specialisation"):
             build_specialization_tab()
+        with gr.Tab("Experiments") as experiments:
+            build_experiments_tab(experiments, results_folder)
         with gr.Tab("Health") as health:
             build_health_tab(assistant, health)
     return app.queue(max_size=MAX_WAITING, default_concurrency_limit=2, api_open=False)

@@ -1,0 +1,1 @@
+"""Experiments as figures: what a comparison says, where an arm is right, who hears what."""
