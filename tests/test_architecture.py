@@ -52,7 +52,11 @@ HOMES = {
     "umap": ("mowe.analysis",),
     "captum": ("mowe.analysis",),
     "sklearn": (
-        "mowe.analysis", "mowe.evaluation", "mowe.experiments", "mowe.statistics", "mowe.training",
+        "mowe.analysis",
+        "mowe.evaluation",
+        "mowe.experiments",
+        "mowe.statistics",
+        "mowe.training",
     ),  # fmt: skip
     "nltk": ("mowe.evaluation",),
     "pyarrow": ("mowe.data.records", "mowe.analysis"),
