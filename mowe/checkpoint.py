@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mowe import weights
-from mowe.config import MoWEConfig, from_dict, to_dict
+from mowe.config import MoWEConfig, NamingConfig, from_dict, to_dict
 from mowe.errors import CheckpointError, ConfigError, WeightsError
 from mowe.files import SUMS, check_sums, read_json, tensor_files, write_json, write_sums
 from mowe.hints import Hints, build_hints
@@ -63,8 +63,9 @@ class MoWE(
         """See `MoWEModel`; not called `config`, which the hub mixin would rebuild by itself."""
         random_dim = mixture.base_encoder.architecture.get("d_model", 0)
         hints = build_hints(mixture.hints, folders or {}, random_dim)
-        naming = mixture.adapter.kind == "naming"
-        super().__init__(mixture, folders, partial(_naming, mixture, hints) if naming else None)
+        adapter = mixture.adapter
+        naming = partial(_naming, adapter, hints) if isinstance(adapter, NamingConfig) else None
+        super().__init__(mixture, folders, naming)
         if hints.transcriber and hints.transcriber.dim != self.base_encoder.dim:
             raise WeightsError(
                 f"the decoder of {mixture.hints.transcript} hears frames of width "
@@ -190,13 +191,13 @@ def write_checkpoint(folder: Path, config: MoWEConfig, state: Mapping[str, Tenso
 
 
 def _naming(
-    mixture: MoWEConfig, hints: Hints, fused_dim: int, language_model: LanguageModel
+    config: NamingConfig, hints: Hints, fused_dim: int, language_model: LanguageModel
 ) -> NamingAdapter:
     """The adapter that names what is heard; the decoder of transcripts tells it the language."""
-    adapter, tell = mixture.adapter, None
-    if adapter.decoded and hints.transcriber is not None:
-        tell = hints.transcriber.telling(adapter.names[LANGUAGE])
-    return NamingAdapter(fused_dim, language_model.dim, adapter, language_model.words, tell)
+    tell = None
+    if config.decoded and hints.transcriber is not None:
+        tell = hints.transcriber.telling(config.names[LANGUAGE])
+    return NamingAdapter(fused_dim, language_model.dim, config, language_model.words, tell)
 
 
 def place(model: MoWE, device: str, dtype: torch.dtype) -> None:

@@ -706,7 +706,7 @@ def program(*arguments, **settings):
 HEAVY = ("torch", "numpy", "pandas", "plotly", "gradio", "transformers", "soundfile")
 COMMANDS = (
     *("ask", "transcribe", "route", "train", "eval", "corpus", "report", "health", "map"),
-    *("doctor", "export", "experiments", "worth", "routing-diff"),
+    *("doctor", "export", "experiments", "pool", "worth", "routing-diff"),
 )
 
 

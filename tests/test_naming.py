@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mowe.config import AdapterConfig
+from mowe.config import NamingConfig
 from mowe.errors import ConfigError
 from mowe.hints.naming import (
     SOUNDS,
@@ -34,7 +34,7 @@ def words_of(table: Mapping[str, Tensor]) -> Callable[[Sequence[str]], Tensor]:
 
 def naming_adapter(words=random_words, **changed) -> NamingAdapter:
     torch.manual_seed(0)
-    config = AdapterConfig(kind="naming", frames_per_token=25, residual_dim=8, **changed)
+    config = NamingConfig(frames_per_token=25, residual_dim=8, **changed)
     return NamingAdapter(6, 10, config, words).eval()
 
 
@@ -139,9 +139,9 @@ def test_a_set_can_be_told_from_statistics_of_the_fused_frames():
 
 def test_statistics_of_an_unknown_set_are_refused():
     with pytest.raises(ConfigError, match=r"statistics names \['age'\], the sets are \['gender'\]"):
-        AdapterConfig(kind="naming", names={"gender": ("man", "woman")}, statistics=("age",))
+        NamingConfig(names={"gender": ("man", "woman")}, statistics=("age",))
     with pytest.raises(ConfigError, match=r"statistics names \['sound'\], the sets are \[\]"):
-        AdapterConfig(kind="naming", statistics=("sound",))
+        NamingConfig(statistics=("sound",))
 
 
 def test_stretches_end_half_way_between_sounds():

@@ -67,8 +67,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (
         *(_add_ask, _add_transcribe, _add_route, _add_train, _add_eval, _add_corpus, _add_report),
-        *(_add_health, _add_map, _add_doctor, _add_export, _add_experiments, _add_worth),
-        _add_routing_diff,
+        *(_add_health, _add_map, _add_doctor, _add_export, _add_experiments, _add_pool),
+        *(_add_worth, _add_routing_diff),
     ):
         add(commands)
     return parser
@@ -202,9 +202,26 @@ def _add_experiments(commands: "Commands[argparse.ArgumentParser]") -> None:
     report = steps.add_parser("report", help="the pages about what was measured")
     report.add_argument("--results", type=Path, help="result files (results/experiments)")
     report.add_argument("--out", type=Path, help="folder of the pages (docs)")
+    report.add_argument("--readme", type=Path, help="put the verdicts between its marks")
     for step in (listed, report):
         step.set_defaults(inputs=())
     run.set_defaults(inputs=("manifest",))
+
+
+def _add_pool(commands: "Commands[argparse.ArgumentParser]") -> None:
+    pool = commands.add_parser("pool", help="measure an encoder of your own beside the pool")
+    steps = pool.add_subparsers(dest="step", required=True, metavar="STEP")
+    add = steps.add_parser("add", help="train it beside a random twin, and write the mixture")
+    add.add_argument("source", metavar="hub:OWNER/NAME|folder:PATH")
+    add.add_argument("--family", required=True, help="such as ssl or whisper")
+    add.add_argument("--name", help="in tables (the last part of the source)")
+    add.add_argument("--manifest", type=Path, required=True, help="of a built corpus")
+    add.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="worth and mixture")
+    add.add_argument("--preset", default="mini", help="whose pool it joins (%(default)s)")
+    add.add_argument("--seeds", type=int, metavar="N", help="of every arm (3)")
+    add.add_argument("--folder", type=Path, help="features and runs (built/experiments)")
+    add.add_argument("--jobs", type=int, metavar="N", help="arms side by side (1)")
+    add.set_defaults(inputs=("manifest",))
 
 
 def _add_worth(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -14,7 +14,8 @@ from sklearn.metrics import mutual_info_score
 from mowe.data.origin import machine
 from mowe.errors import ExperimentError
 from mowe.experiments import answers, fast, judge
-from mowe.experiments.arms import PAPER, UNIFORM, Arm, Experiment, Pair
+from mowe.experiments.arms import PAPER, UNIFORM, Arm
+from mowe.experiments.claims import Experiment, Pair
 from mowe.experiments.fast import text_to_bits
 from mowe.experiments.judge import Difference, Rows
 from mowe.experiments.labelled import Labelled
@@ -118,6 +119,12 @@ def write(experiment: Experiment, runs: Runs, folder: Path, split: str = "dev") 
     return found
 
 
+def settings_of(arm: Arm) -> dict[str, Any]:
+    """How an arm differs from the paper's recipe, as plain JSON types."""
+    plain, usual = (json.loads(json.dumps(dataclasses.asdict(one))) for one in (arm, Arm(name="")))
+    return {name: one for name, one in plain.items() if name != "name" and one != usual[name]}
+
+
 def _run(arm: Arm, seed: int, runs: Runs) -> Mapping[str, Any]:
     found = runs.find(arm, seed)
     if found is None:
@@ -143,13 +150,9 @@ def _arm(
     found = [_run(arm, seed, runs) for seed in range(seeds)]
     tasks = judge.by_task(right, held.rows)
     by_seed = [judge.accuracy(right[[seed]], held.rows) for seed in range(seeds)]
-    plain, usual = (json.loads(json.dumps(dataclasses.asdict(one))) for one in (arm, Arm(name="")))
-    settings = {
-        name: value for name, value in plain.items() if name != "name" and value != usual[name]
-    }
     about = {
         "name": arm.name,
-        "settings": settings,
+        "settings": settings_of(arm),
         "accuracy": _short(judge.accuracy(right, held.rows)),
         "deviation": _short(float(np.std(by_seed, ddof=1)) if seeds > 1 else 0.0),
         "by_seed": [_short(one) for one in by_seed],

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mowe.config import AdapterConfig
+from mowe.config import NamingConfig
 from mowe.model.adapter import AudioTokens, ConvAdapter
 
 Words = Callable[[Sequence[str]], Tensor]  # texts to their embeddings (texts, llm_dim)
@@ -251,7 +251,7 @@ class NamingAdapter(nn.Module):
         self,
         fused_dim: int,
         llm_dim: int,
-        config: AdapterConfig,
+        config: NamingConfig,
         words: Words,
         languages: Languages | None = None,
     ) -> None:
