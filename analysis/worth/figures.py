@@ -43,10 +43,10 @@ def worth_heatmap(table: pd.DataFrame) -> go.Figure:
         y=shares["task"],
         mode="markers",
         marker={
-            "symbol": "square-open",
+            "symbol": "square",
             "size": _LARGEST * np.sqrt(shares["chosen"].astype(float)),
-            "color": "#111111",
-            "line": {"width": 2},
+            "color": "rgba(255, 255, 255, 0.7)",  # seen on every colour of the scale
+            "line": {"width": 2, "color": "#111111"},
         },
         hoverinfo="skip",
     )
