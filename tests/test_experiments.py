@@ -53,7 +53,14 @@ from mowe.experiments.pages import (
 )
 from mowe.experiments.probe import LabelWords, Probe, WindowAdapter
 from mowe.experiments.result_files import read_result, read_results
-from mowe.experiments.results import HOLDS, Held, settings_of, summarize, write
+from mowe.experiments.results import (
+    HOLDS,
+    Held,
+    _half_regret,
+    settings_of,
+    summarize,
+    write,
+)
 from mowe.experiments.runs import Place, Runs, fingerprint
 from mowe.experiments.ways import WAYS, weighted
 from mowe.presets import TINY_RANDOM
@@ -163,6 +170,20 @@ def test_clips_of_one_person_are_one_voice() -> None:
     of_many, of_few = judge.compare(first, second, many), judge.compare(first, second, few)
     assert of_few.high - of_few.low > 2 * (of_many.high - of_many.low)
     assert of_few.p > 0.2 > of_many.p
+
+
+def test_regret_is_chosen_on_one_half_and_scored_on_the_other() -> None:
+    tasks = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    choosing = np.array([True, True, False, False] * 2)
+    learned = np.array([False, False, True, False, True, True, True, True])
+    forced = {
+        "a | a": np.array([True, True, True, True, False, False, True, True]),
+        "b | b": np.array([False, False, True, True, True, True, False, True]),
+    }
+    # task 0 chooses a: 2 of 2 against 1 of 2; task 1 chooses b: 1 of 2 against 2 of 2
+    assert _half_regret(forced, learned, tasks, choosing) == pytest.approx((0.5 - 0.5) / 2)
+    # task 1 by a: 2 of 2 against 2 of 2
+    assert _half_regret({"a | a": forced["a | a"]}, learned, tasks, choosing) == pytest.approx(0.25)
 
 
 def test_holm_by_hand() -> None:
@@ -396,7 +417,8 @@ def test_a_claim_is_judged_by_its_pairs(runs: Runs, data: fast.Data) -> None:
     assert [one["name"] for one in found["arms"]] == [arm.name for arm in CLAIM.arms]
     told = next(one for one in found["arms"] if one["name"] == TOGETHER.name)
     assert set(told["routing"]["dependent"]["shares"]) == {"tone", "voice"}
-    assert "regret" not in told  # its rival has another budget
+    assert -0.5 < told["regret"] < 0.5
+    assert "regret" not in found["arms"][0]
     page = paper_page([found])
     assert "**holds at this scale**" in page
     assert "mowe experiments run planted" in page

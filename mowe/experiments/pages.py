@@ -101,7 +101,7 @@ def readme_part(results: Sequence[_Found]) -> str:
     """What the mixture is worth in a few sentences, and the claims with their verdicts."""
     parts = []
     for one in results:
-        if one["experiment"] == "worth":
+        if one["experiment"] in ("worth", "recipe"):
             pair = one["comparisons"][0]
             accuracy = {arm["name"]: arm["accuracy"] for arm in one["arms"]}
             parts.append(

@@ -219,11 +219,12 @@ def _regret(
 ) -> float | None:
     """Accuracy under the best forced encoders of each task less that of the learned routing.
 
-    The rivals come from uniform sampling over the same pool, of the same seed. Which pair of
-    encoders is best is chosen on one half of the groups and scored on the other, and the other way
-    round: the plain maximum of noisy arms would be too high.
+    The rivals come from uniform sampling over the same pool and data, of the same seed. Which pair
+    of encoders is best is chosen on one half of the groups and scored on the other, and the other
+    way round: the plain maximum of noisy arms would be too high.
     """
-    rival = dataclasses.replace(UNIFORM, pool=arm.pool)
+    same = {name: getattr(arm, name) for name in ("pool", "data", "without", "stretches")}
+    rival = dataclasses.replace(UNIFORM, **same)
     if arm.routers != "both" or runs.find(rival, 0) is None or len(set(arm.pool)) < 2:
         return None
     regrets = []
