@@ -82,7 +82,8 @@ def _run(options: argparse.Namespace, out: TextIO, factory: Callable[[str], Any]
         shared_pool().warm()  # it starts while the rest is imported
     try:
         # imported last: most commands take torch along
-        code: int | None = importlib.import_module(f"mowe.cli.{options.command}").run(desk)
+        module = f"mowe.cli.{options.command.replace('-', '_')}"
+        code: int | None = importlib.import_module(module).run(desk)
     finally:
         desk.report_failures()
     return BAD_AUDIO if desk.failures else code or FINE

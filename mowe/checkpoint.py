@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import huggingface_hub
 import torch
@@ -20,13 +20,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mowe import weights
-from mowe.config import MoWEConfig, from_dict, to_dict
+from mowe.config import MoWEConfig, NamingConfig, from_dict, to_dict
 from mowe.errors import CheckpointError, ConfigError, WeightsError
 from mowe.files import SUMS, check_sums, read_json, tensor_files, write_json, write_sums
 from mowe.hints import Hints, build_hints
 from mowe.hints.naming import LANGUAGE, NamingAdapter
-from mowe.model import MoWEModel
+from mowe.model import Features, Heard, MoWEModel
 from mowe.model.language_model import LanguageModel
+from mowe.model.routing import pool_frames
 from mowe.model.tuning import cast_frozen, is_lora
 from mowe.presets import preset
 
@@ -62,8 +63,9 @@ class MoWE(
         """See `MoWEModel`; not called `config`, which the hub mixin would rebuild by itself."""
         random_dim = mixture.base_encoder.architecture.get("d_model", 0)
         hints = build_hints(mixture.hints, folders or {}, random_dim)
-        naming = mixture.adapter.kind == "naming"
-        super().__init__(mixture, folders, partial(_naming, mixture, hints) if naming else None)
+        adapter = mixture.adapter
+        naming = partial(_naming, adapter, hints) if isinstance(adapter, NamingConfig) else None
+        super().__init__(mixture, folders, naming)
         if hints.transcriber and hints.transcriber.dim != self.base_encoder.dim:
             raise WeightsError(
                 f"the decoder of {mixture.hints.transcript} hears frames of width "
@@ -72,6 +74,15 @@ class MoWE(
             )
         self.hints = hints
         self.trained = False  # whether its weights are those of a checkpoint
+
+    def adapt_unnamed(self, features: Features) -> Heard:
+        """`adapt` by the paper's path alone: an adapter that names puts no names among tokens."""
+        if self.config.adapter.kind != "naming":
+            return self.adapt(features)
+        base, adapter = features.base, cast(NamingAdapter, self.adapter)
+        audio = adapter.unnamed(self.fuse(features), base.mask)
+        pooled = pool_frames(base.frames, base.mask)
+        return Heard(audio.tokens, audio.mask, features.routing, pooled, {})
 
     @classmethod
     def from_config(
@@ -180,13 +191,13 @@ def write_checkpoint(folder: Path, config: MoWEConfig, state: Mapping[str, Tenso
 
 
 def _naming(
-    mixture: MoWEConfig, hints: Hints, fused_dim: int, language_model: LanguageModel
+    config: NamingConfig, hints: Hints, fused_dim: int, language_model: LanguageModel
 ) -> NamingAdapter:
     """The adapter that names what is heard; the decoder of transcripts tells it the language."""
-    adapter, tell = mixture.adapter, None
-    if adapter.decoded and hints.transcriber is not None:
-        tell = hints.transcriber.telling(adapter.names[LANGUAGE])
-    return NamingAdapter(fused_dim, language_model.dim, adapter, language_model.words, tell)
+    tell = None
+    if config.decoded and hints.transcriber is not None:
+        tell = hints.transcriber.telling(config.names[LANGUAGE])
+    return NamingAdapter(fused_dim, language_model.dim, config, language_model.words, tell)
 
 
 def place(model: MoWE, device: str, dtype: torch.dtype) -> None:

@@ -14,7 +14,6 @@ from mowe.errors import ConfigError
 from mowe.files import is_file_name
 
 ROUTERS = ("both", "dependent", "independent", "none")
-ADAPTERS = ("stack", "conv", "naming")
 SMOOTHINGS = ("as-printed", "explore", "off")
 TRAININGS = ("none", "lora", "full")
 
@@ -97,23 +96,50 @@ class RoutingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterConfig:
-    """How fused frames become audio tokens. 15 frames at 50 Hz are 100 tokens per 30 s."""
+    """How fused frames become audio tokens; each kind of adapter has a class with its own fields.
 
-    kind: str = "stack"  # one of ADAPTERS
+    15 frames at 50 Hz are 100 tokens per 30 s.
+    """
+
+    kind: str = field(init=False)
     frames_per_token: int = 15  # base frames joined into one audio token, 1 to 100
-    hidden_dim: int = 2048  # units of the hidden layer; `stack` and `conv` only
-    residual_dim: int = 256  # units of the hidden layer; `naming` only, as all that follows
+
+    def __post_init__(self) -> None:
+        _require(
+            1 <= self.frames_per_token <= 100,
+            f"frames_per_token must be 1 to 100, found {self.frames_per_token}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackConfig(AdapterConfig):
+    """Neighbouring frames side by side, then one hidden layer."""
+
+    kind: str = field(default="stack", init=False)
+    hidden_dim: int = 2048  # units of the hidden layer
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvConfig(AdapterConfig):
+    """Strided convolutions."""
+
+    kind: str = field(default="conv", init=False)
+    hidden_dim: int = 2048  # channels of the convolutions
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamingConfig(AdapterConfig):
+    """Strided convolutions, and names for what is heard; ours, not the paper's."""
+
+    kind: str = field(default="naming", init=False)
+    residual_dim: int = 256  # channels of the convolutions
     events: tuple[str, ...] = ()  # sounds it can name; none before training
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # other labels, by set
     statistics: tuple[str, ...] = ()  # sets, or `sound`, told from mean and deviation of frames
     decoded: bool = False  # the decoder of `hints.transcript` tells the set `language` (0023)
 
     def __post_init__(self) -> None:
-        _require(self.kind in ADAPTERS, f"adapter must be one of {ADAPTERS}, found {self.kind!r}")
-        _require(
-            1 <= self.frames_per_token <= 100,
-            f"frames_per_token must be 1 to 100, found {self.frames_per_token}",
-        )
+        super().__post_init__()
         object.__setattr__(self, "events", tuple(self.events))
         sets = {name: tuple(labels) for name, labels in self.names.items()}
         object.__setattr__(self, "names", sets)
@@ -122,9 +148,8 @@ class AdapterConfig:
         unknown = [name for name in self.statistics if name not in told]
         _require(not unknown, f"statistics names {unknown}, the sets are {told}")
         _require(
-            not self.decoded or (self.kind == "naming" and "language" in sets),
-            "a decoder tells the set `language` of a `naming` adapter, found "
-            f"kind {self.kind!r} and the sets {list(sets)}",
+            not self.decoded or "language" in sets,
+            f"a decoder tells the set `language`, found the sets {list(sets)}",
         )
 
 
@@ -169,7 +194,7 @@ class MoWEConfig:
     weak_encoders: tuple[EncoderConfig, ...] = ()
     weak_dim: int = 512  # width every weak encoder is projected to
     routing: RoutingConfig = field(default_factory=RoutingConfig)
-    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+    adapter: AdapterConfig = field(default_factory=StackConfig)
     hints: HintsConfig = field(default_factory=HintsConfig)
     language_model: LanguageModelConfig
     window_seconds: float = 30.0  # longer recordings are cut into windows of this length
@@ -184,7 +209,8 @@ class MoWEConfig:
             f"without weak encoders the router kind must be 'none', found {self.routing.kind!r}",
         )
         _require(
-            bool(self.hints.transcript) or not self.adapter.decoded,
+            not (isinstance(self.adapter, NamingConfig) and self.adapter.decoded)
+            or bool(self.hints.transcript),
             "adapter.decoded needs a decoder in hints.transcript, found none",
         )
         _require(
@@ -239,8 +265,37 @@ def to_dict(config: MoWEConfig) -> dict[str, Any]:
     return plain
 
 
+ADAPTERS: Mapping[str, type[AdapterConfig]] = {
+    "stack": StackConfig,
+    "conv": ConvConfig,
+    "naming": NamingConfig,
+}
 # what checkpoints meant that were written before a field existed
 _BEFORE: Mapping[str, Any] = {"smooth_inference": False}
+# what an adapter of any kind said in JSON before each kind had its own fields
+_ONCE_SHARED: Mapping[str, Any] = {
+    "hidden_dim": 2048,
+    "residual_dim": 256,
+    "events": [],
+    "names": {},
+    "statistics": [],
+    "decoded": False,
+}
+
+
+def _adapter(plain: Mapping[str, Any]) -> AdapterConfig:
+    given = {**plain}
+    kind = given.pop("kind", "stack")
+    _require(kind in ADAPTERS, f"adapter must be one of {tuple(ADAPTERS)}, found {kind!r}")
+    own = {one.name for one in dataclasses.fields(ADAPTERS[kind])}
+    for name in sorted(_ONCE_SHARED.keys() & given.keys() - own):
+        found = given.pop(name)
+        _require(
+            found == _ONCE_SHARED[name],
+            f"adapter.{name} is {found!r}, which an adapter of kind {kind!r} does not have: leave "
+            "it out, or name a kind that has it",
+        )
+    return ADAPTERS[kind](**given)
 
 
 def from_dict(plain: Mapping[str, Any]) -> MoWEConfig:
@@ -256,7 +311,7 @@ def from_dict(plain: Mapping[str, Any]) -> MoWEConfig:
                 "base_encoder": EncoderConfig(**plain["base_encoder"]),
                 "weak_encoders": tuple(EncoderConfig(**one) for one in plain["weak_encoders"]),
                 "routing": RoutingConfig(**{**_BEFORE, **plain["routing"]}),
-                "adapter": AdapterConfig(**plain["adapter"]),
+                "adapter": _adapter(plain["adapter"]),
                 "hints": HintsConfig(**plain["hints"]),
                 "language_model": LanguageModelConfig(**plain["language_model"]),
             }

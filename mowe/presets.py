@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 from mowe.config import (
-    AdapterConfig,
     EncoderConfig,
     HintsConfig,
     LanguageModelConfig,
     MoWEConfig,
+    NamingConfig,
     RoutingConfig,
+    StackConfig,
 )
 from mowe.errors import ConfigError
 
@@ -138,7 +139,7 @@ MINI = MoWEConfig(
     weak_dim=128,
     # decision 0010; the shipped checkpoint was trained on smoothed weights, and answers without
     routing=RoutingConfig(loss_weight=0.3, smooth_inference=False),
-    adapter=AdapterConfig(kind="naming", residual_dim=192),
+    adapter=NamingConfig(residual_dim=192),
     hints=HintsConfig(transcript="package:whisper-base-decoder", activity="package:silero-vad"),
     language_model=LanguageModelConfig(
         source="package:smollm2-135m-instruct",
@@ -188,7 +189,7 @@ TINY_RANDOM = MoWEConfig(
         ),
     ),
     weak_dim=16,
-    adapter=AdapterConfig(frames_per_token=15, hidden_dim=32),
+    adapter=StackConfig(frames_per_token=15, hidden_dim=32),
     language_model=LanguageModelConfig(
         source="random",
         architecture={

@@ -24,8 +24,8 @@ import mowe  # noqa: E402, F401  before torchaudio, transformers and peft (decis
 ROOT = Path(__file__).parents[1]
 STARTED = time.monotonic()
 OPT_IN = ("gpu", "network", "slow")
-# What the small machines have; more makes timings and rounding differ. Of two processes side by side
-# each has one.
+# What the small machines have; more makes timings and rounding differ. Of two processes side by
+# side each has one.
 THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
 
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mowe.checkpoint import COMPONENTS_FILE, MoWE, read_config, write_checkpoint
-from mowe.config import AdapterConfig
+from mowe.config import NamingConfig
 from mowe.errors import CheckpointError
 from mowe.files import SUMS, check_sums, write_sums
 from mowe.model import make_batch
@@ -47,7 +47,7 @@ def test_save_and_load_gives_equal_logits(model, tmp_path):
 
 def test_a_naming_adapter_keeps_its_names_and_the_length_of_text(tmp_path):
     known = {"events": ("rain",), "names": {"gender": ("man", "woman")}}
-    adapter = AdapterConfig(kind="naming", frames_per_token=25, residual_dim=16, **known)
+    adapter = NamingConfig(frames_per_token=25, residual_dim=16, **known)
     model = MoWE.from_config(replace(TINY_RANDOM, adapter=adapter), dtype=torch.float32)
     model.adapter.text_length.fill_(2.5)
     model.save_pretrained(tmp_path)

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from mowe.config import (
-    AdapterConfig,
+    ConvConfig,
     EncoderConfig,
     LanguageModelConfig,
     MoWEConfig,
+    NamingConfig,
     RoutingConfig,
+    StackConfig,
     check_source,
     from_dict,
     to_dict,
@@ -55,6 +57,59 @@ def test_paper_presets_hold_the_papers_choices(name):
     assert (config.routing.smoothing, config.routing.smoothing_amount) == ("as-printed", 0.1)
     assert config.routing.loss_weight == 0.1
     assert config.window_seconds * 50 / config.adapter.frames_per_token == 100  # tokens per 30 s
+
+
+# what a config in JSON said of any adapter before each kind had its own fields
+ONCE_SHARED = {
+    "frames_per_token": 15, "hidden_dim": 2048, "residual_dim": 256, "events": [], "names": {},
+    "statistics": [], "decoded": False,
+}  # fmt: skip
+
+
+def with_adapter(**adapter) -> MoWEConfig:
+    return from_dict({**to_dict(preset("mini")), "adapter": adapter})
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ({"kind": "stack", "hidden_dim": 8}, StackConfig(hidden_dim=8)),
+        ({"kind": "conv", "frames_per_token": 8}, ConvConfig(frames_per_token=8)),
+        ({"hidden_dim": 8}, StackConfig(hidden_dim=8)),
+        (
+            {"kind": "naming", "residual_dim": 8, "events": ["rain"], "decoded": False},
+            NamingConfig(residual_dim=8, events=("rain",)),
+        ),
+    ],
+)
+def test_an_adapter_that_was_saved_with_the_fields_of_all_kinds_is_read_as_it_was(written, meant):
+    assert with_adapter(**ONCE_SHARED | written).adapter == meant
+    assert with_adapter(**written).adapter == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (
+            {"kind": "stack", "events": ["rain"]},
+            r"adapter.events is \['rain'\], which an adapter of kind 'stack' does not have: leave",
+        ),
+        ({"kind": "conv", "decoded": True}, "adapter.decoded is True, .* of kind 'conv'"),
+        ({"kind": "naming", "hidden_dim": 512}, "adapter.hidden_dim is 512, .*of kind 'naming'"),
+        ({"kind": "pool"}, "one of .*'stack', 'conv', 'naming'.*found 'pool'"),
+        ({"kind": "stack", "colour": "red"}, "not a mixture config: .*'colour'"),
+    ],
+)
+def test_what_an_adapter_of_this_kind_does_not_have_is_refused(written, message):
+    with pytest.raises(ConfigError, match=message):
+        with_adapter(**ONCE_SHARED | written)
+
+
+def test_a_config_holds_the_fields_of_its_own_adapter_only():
+    for config in (StackConfig(), ConvConfig()):
+        kept = to_dict(dataclasses.replace(preset("mini"), adapter=config))["adapter"]
+        assert kept == {"kind": config.kind, "frames_per_token": 15, "hidden_dim": 2048}
+    assert "hidden_dim" not in to_dict(preset("mini"))["adapter"]
 
 
 def test_what_was_saved_before_smooth_inference_existed_was_smoothed_in_training_only():
@@ -137,8 +192,7 @@ def test_other_sources_are_refused_naming_what_was_found(source):
         (lambda: RoutingConfig(smoothing="a lot"), "as-printed.*found 'a lot'"),
         (lambda: RoutingConfig(top_k=-1), "found -1"),
         (lambda: RoutingConfig(smoothing_amount=1.5), "0 to 1, found 1.5"),
-        (lambda: AdapterConfig(kind="pool"), "stack.*found 'pool'"),
-        (lambda: AdapterConfig(frames_per_token=0), "1 to 100, found 0"),
+        (lambda: StackConfig(frames_per_token=0), "1 to 100, found 0"),
         (lambda: LanguageModelConfig(source="random", lora_rank=-4), "found -4"),
     ],
 )

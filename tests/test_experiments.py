@@ -2,36 +2,61 @@
 
 import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from torch import Tensor
 
 from mowe.data.manifest import Example
-from mowe.errors import ExperimentError
+from mowe.encoders import build_encoder
+from mowe.errors import ConfigError, ExperimentError
 from mowe.experiments import fast, judge
+from mowe.experiments.adding import encoder_of, experiment_of
 from mowe.experiments.arms import (
-    EXPERIMENTS,
     POOL,
     SIDE_BY_SIDE,
     UNIFORM,
     Arm,
-    Experiment,
-    Pair,
     Stretch,
 )
-from mowe.experiments.bank import BASE, FRAMES, Bank
+from mowe.experiments.bank import (
+    BASE,
+    FRAMES,
+    TWIN,
+    Bank,
+    _forgotten,
+    fill_bank,
+    loudest_part,
+)
+from mowe.experiments.claims import EXPERIMENTS, Experiment, Pair
 from mowe.experiments.judge import BETTER, EQUAL, UNDECIDED, Difference, Rows
-from mowe.experiments.labelled import Labelled
-from mowe.experiments.pages import mixed_commits, paper_page, routing_page, write_pages
+from mowe.experiments.labelled import (
+    SPLITS,
+    Labelled,
+    ProbeSuite,
+    ProbeTask,
+    labels_of_tasks,
+    read_suite,
+)
+from mowe.experiments.pages import (
+    marked,
+    mixed_commits,
+    paper_page,
+    readme_part,
+    routing_page,
+    write_pages,
+)
 from mowe.experiments.probe import LabelWords, Probe, WindowAdapter
-from mowe.experiments.result_files import read_result
-from mowe.experiments.results import HOLDS, Held, summarize, write
+from mowe.experiments.result_files import read_result, read_results
+from mowe.experiments.results import HOLDS, Held, settings_of, summarize, write
 from mowe.experiments.runs import Place, Runs, fingerprint
 from mowe.experiments.ways import WAYS, weighted
-from mowe.model.routing import routing_entropy
+from mowe.presets import TINY_RANDOM
 
 HELPFUL, USELESS = "helpful", "useless"
 SHORT = (Stretch(steps=60),)
@@ -326,7 +351,6 @@ def runs(tmp_path: Path, data: fast.Data, monkeypatch: pytest.MonkeyPatch) -> Ru
     manifest.write_text("{}\n")
     monkeypatch.setattr(Place, "clips", lambda self: data.clips)
     monkeypatch.setattr(Place, "data", lambda self, names: data)
-    monkeypatch.setattr("mowe.experiments.runs.fill_bank", lambda *_: data.bank)
     return Runs(Place(manifest=manifest, folder=tmp_path / "experiments"))
 
 
@@ -431,5 +455,178 @@ def test_experiments_name_arms_that_they_have() -> None:
     assert SIDE_BY_SIDE.slots == len(POOL)
 
 
-def test_entropy_of_a_fixed_choice_is_zero() -> None:
-    assert float(routing_entropy(torch.eye(3))) == pytest.approx(0.0, abs=1e-6)
+# --- an encoder of one's own ---------------------------------------------------------------------
+
+
+def test_an_added_encoder_is_compared_with_its_twin(tmp_path: Path) -> None:
+    encoder = encoder_of(f"folder:{tmp_path}/my-encoder", "whisper")
+    assert encoder.name == "my-encoder"
+    found = experiment_of(encoder)
+    pools = {arm.name: arm.pool for arm in found.arms}
+    assert pools["with my-encoder"] == (*POOL, "my-encoder")
+    assert pools["with a random my-encoder"] == (*POOL, f"my-encoder{TWIN}")
+    assert {(pair.first, pair.second) for pair in found.compared} == {
+        ("with my-encoder", "with a random my-encoder")
+    }
+
+
+def test_names_of_added_encoders_are_their_own() -> None:
+    assert encoder_of("hub:openai/whisper-small@abc", "whisper").name == "whisper-small"
+    with pytest.raises(ConfigError, match=r"name of its own \(--name\), found 'speaker'"):
+        encoder_of("hub:someone/speaker", "speaker")
+
+
+def test_a_twin_has_the_sizes_of_its_original_and_none_of_its_weights() -> None:
+    torch.manual_seed(1)
+    real = build_encoder(TINY_RANDOM.weak_encoders[0])
+    before = {name: one.clone() for name, one in real.state_dict().items()}
+    after = _forgotten(real).state_dict()
+    changed = [name for name, one in after.items() if not torch.equal(one, before[name])]
+    assert {name: one.shape for name, one in after.items()} == {
+        name: one.shape for name, one in before.items()
+    }
+    assert any("fc1.weight" in name for name in changed)
+    assert all(name in changed for name in before if name.endswith("proj.weight"))
+
+
+# --- features -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> list[Labelled]:
+    """A quiet clip of three seconds with half a second of tone in it, and a short one."""
+    made = []
+    for name, seconds in (("long", 3.0), ("short", 1.5)):
+        samples = np.zeros(round(seconds * 16_000), dtype=np.float32)
+        samples[-8_000:] = np.sin(np.arange(8_000) / 5.0) * 0.5
+        path = tmp_path / f"{name}.wav"
+        soundfile.write(path, samples, 16_000)
+        turns = (("user", "<audio> Which?"), ("assistant", "tone"))
+        example = Example(audio=path, task="tone", messages=turns)
+        made.append(Labelled(example, "tone", "tone", "train", "made", name))
+    return made
+
+
+def test_the_loudest_stretch_is_heard(recorded: list[Labelled]) -> None:
+    long, short = (loudest_part(one) for one in recorded)
+    assert long.seconds == pytest.approx(2.0, abs=0.01)
+    assert float(np.square(long.samples).sum()) == pytest.approx(1000.0, rel=0.01)
+    assert short.seconds == pytest.approx(1.5, abs=0.01)
+
+
+def test_features_are_kept_and_damage_is_told(
+    recorded: list[Labelled], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(TINY_RANDOM.weak_encoders[0], name="own")
+    folder, added = tmp_path / "features", {"own": config}
+    monkeypatch.setattr("mowe.experiments.bank.CONFIGS", {BASE: TINY_RANDOM.base_encoder})
+    bank = fill_bank(recorded, ["own", f"own{TWIN}", "own#1", "log-mel"], folder, added)
+    assert bank.counts.tolist() == [20, 15]
+    assert bank.of("own", torch.tensor([0, 1])).shape == (2, FRAMES, config.architecture["d_model"])
+    assert bool((bank.of("own", torch.tensor([1]))[0, 15:] == 0).all())
+    assert torch.equal(bank.of("own#1", torch.tensor([0])), bank.of("own", torch.tensor([0])))
+    monkeypatch.setattr("mowe.experiments.bank._build", lambda *_: pytest.fail("computed again"))
+    again = fill_bank(recorded, ["own", "log-mel"], folder, added)
+    assert torch.equal(again.frames["own"], bank.frames["own"])
+    (kept,) = folder.rglob("own-*.safetensors")
+    kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+    with pytest.raises(ExperimentError, match="own-random.safetensors"):
+        fill_bank(recorded, ["own"], folder, added)
+
+
+def test_an_unknown_encoder_is_named(recorded: list[Labelled], tmp_path: Path) -> None:
+    with pytest.raises(ExperimentError, match="no encoder is called lost; there are base, "):
+        fill_bank(recorded, ["lost"], tmp_path)
+
+
+def test_what_is_no_number_is_refused(
+    recorded: list[Labelled], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mowe.experiments.bank.CONFIGS", {BASE: TINY_RANDOM.base_encoder})
+    real = build_encoder(TINY_RANDOM.base_encoder)
+    with torch.no_grad():
+        next(iter(real.parameters())).fill_(float("nan"))
+    monkeypatch.setattr("mowe.experiments.bank._build", lambda *_: real)
+    with pytest.raises(ExperimentError, match="encoder base gives what is not a number"):
+        fill_bank(recorded, [], tmp_path)
+
+
+# --- clips of a suite -----------------------------------------------------------------------------
+
+
+def suite_of(**changes: Any) -> ProbeSuite:
+    task = ProbeTask(name="who", task="gender", question="Who?", sources=("here",))
+    usual: dict[str, Any] = {
+        "name": "small", "tasks": (task,), "dev": "^nobody", "test": "^dirk ", "train_clips": 8,
+        "held_out_clips": 4, "least_held_out": 2,
+    }  # fmt: skip
+    return ProbeSuite(**(usual | changes))
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    lines = []
+    for number in range(40):
+        speaker = ("anna", "bert", "cora", "dirk")[number % 4]
+        soundfile.write(tmp_path / f"{number}.wav", np.zeros(1600, np.float32), 16_000)
+        label = ("woman", "man")[number % 2]
+        messages = [
+            {"role": "user", "content": "<audio> Who?"},
+            {"role": "assistant", "content": label},
+        ]
+        lines.append(
+            {
+                "id": f"here/{number}",
+                "audio": f"{number}.wav",
+                "task": "gender",
+                "label": label,
+                "messages": messages,
+                "speaker": speaker,
+                "source": "here" if number < 36 else "there",
+                "split": "dev" if speaker in ("cora", "dirk") else "train",
+            }  # fmt: skip
+        )
+    lines[1]["label"] = "child"  # too rare
+    path = tmp_path / "manifest.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_splits_go_by_person_and_pattern(manifest: Path) -> None:
+    clips = read_suite(manifest, suite_of())
+    people = {split: {one.group for one in clips if one.split == split} for split in SPLITS}
+    assert people == {"train": {"anna", "bert"}, "dev": {"cora"}, "test": {"dirk"}}
+    assert {one.source for one in clips} == {"here"}
+    assert "child" not in labels_of_tasks(clips)["who"]
+    assert clips == read_suite(manifest, suite_of())
+
+
+def test_too_few_clips_are_told(manifest: Path) -> None:
+    with pytest.raises(ConfigError, match="the task who has 4 held-out clips, needs 5"):
+        read_suite(manifest, suite_of(least_held_out=5))
+    task = ProbeTask(name="who", task="gender", question="Who?", sources=("nowhere",))
+    with pytest.raises(ConfigError, match=r"who \(gender of nowhere\) needs two labels"):
+        read_suite(manifest, suite_of(tasks=(task,)))
+
+
+# --- pages in the repository --------------------------------------------------------------------
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_pages_are_what_the_result_files_say() -> None:
+    found = read_results(ROOT / "results/experiments")
+    assert (ROOT / "docs/PAPER.md").read_text(encoding="utf-8") == paper_page(found)
+    assert (ROOT / "docs/ROUTING.md").read_text(encoding="utf-8") == routing_page(found)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert marked(readme, readme_part(found)) == readme
+
+
+def test_results_are_of_arms_as_they_are_now() -> None:
+    """An arm that changed since needs new runs, else the page tells of another one."""
+    known = {one.name: one for one in EXPERIMENTS}
+    for one in read_results(ROOT / "results/experiments"):
+        now = known[one["experiment"]].at(one["scale"])
+        assert [arm["name"] for arm in one["arms"]] == [arm.name for arm in now.arms]
+        assert [arm["settings"] for arm in one["arms"]] == [settings_of(arm) for arm in now.arms]
+        assert one["claim"] == now.claim

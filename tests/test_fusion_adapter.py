@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mowe.config import AdapterConfig
+from mowe.config import ConvConfig, StackConfig
 from mowe.model.adapter import build_adapter, stack_frames, token_mask
 from mowe.model.fusion import Fusion, WeakFeatures, align_frames
 
@@ -67,7 +67,7 @@ def test_fusion_refuses_weights_of_another_pool():
 
 
 def test_thirty_seconds_are_a_hundred_tokens_at_the_default():
-    adapter = build_adapter(AdapterConfig(hidden_dim=8), 4, 6)
+    adapter = build_adapter(StackConfig(hidden_dim=8), 4, 6)
     tokens, mask, *_ = adapter(torch.randn(1, 1500, 4), torch.ones(1, 1500, dtype=torch.bool))
     assert tokens.shape == (1, 100, 6)
     assert mask.all()
@@ -79,11 +79,11 @@ def test_stacking_by_hand():
     assert token_mask(torch.tensor([[1, 1, 1, 1, 0]]).bool(), 2).tolist() == [[True, True, False]]
 
 
-@pytest.mark.parametrize("kind", ["stack", "conv"])
+@pytest.mark.parametrize("kind", [StackConfig, ConvConfig])
 @pytest.mark.parametrize("frames_per_token", [1, 7, 8, 15])
 def test_tokens_do_not_depend_on_padding_or_batch_mates(kind, frames_per_token):
     torch.manual_seed(0)
-    config = AdapterConfig(kind=kind, frames_per_token=frames_per_token, hidden_dim=12)
+    config = kind(frames_per_token=frames_per_token, hidden_dim=12)
     adapter = build_adapter(config, 6, 10).eval()
     frames, mask = torch.randn(2, 150, 6), torch.ones(2, 150, dtype=torch.bool)
     mask[1, 77:] = False

@@ -17,6 +17,7 @@ from mowe.analysis.health.checks import (
     LOAD_CLIP,
     LOAD_LOG,
     LOAD_RECORDS,
+    LOAD_WORTH,
     MIN_BEFORE,
     Check,
     Pool,
@@ -110,7 +111,7 @@ def test_one_encoder_for_everything_is_a_collapse():
 def test_nothing_to_judge_says_what_to_load():
     checks = health_checks(None, None)
     assert {check.passed for check in checks} == {None}
-    assert {check.sentence for check in checks} == {LOAD_RECORDS, LOAD_LOG}
+    assert {check.sentence for check in checks} == {LOAD_RECORDS, LOAD_LOG, LOAD_WORTH}
     assert consistency_checks([])[0].sentence == LOAD_CLIP
     assert consistency_checks(compared(""))[0].passed is None
     assert {check.passed for check in collapse_checks(records("a"))} == {None}
@@ -234,7 +235,6 @@ def test_a_log_is_read_as_the_training_writes_it(tmp_path):
     for step, loss in ((0, 2.0), (10, 1.0), (20, 9.0)):
         log.write("mixture", step, loss=loss, usage=[0.75, 0.25])
     log.write("mixture", 20, loss=0.5, usage=[1.0, 0.0])  # taken up again: the later counts
-    log.close()
     found = read_log(tmp_path / "metrics.jsonl")
     assert found.stages == ["align", "mixture"]
     assert found.steps["loss"].tolist() == [3.0, 2.0, 1.0, 0.5]
@@ -335,7 +335,6 @@ def test_the_command_prints_a_line_per_check_and_fails_with_one(tmp_path, capsys
     log = TrainingLog(tmp_path)
     for step in range(12):
         log.write("mixture", step, loss=9.0 if step == 10 else 1.0)
-    log.close()
     path = str(tmp_path / "metrics.jsonl")
     capsys.readouterr()
     assert main(["health", "--log", path]) == 1
@@ -369,7 +368,6 @@ def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch, capsys):
     log = TrainingLog(tmp_path)
     for step in range(12):
         log.write("mixture", step, loss=1.0)
-    log.close()
     capsys.readouterr()
     run_example("Health")
     printed = capsys.readouterr().out

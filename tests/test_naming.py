@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mowe.config import AdapterConfig
+from mowe.config import NamingConfig
 from mowe.errors import ConfigError
 from mowe.hints.naming import (
     SOUNDS,
@@ -34,7 +34,7 @@ def words_of(table: Mapping[str, Tensor]) -> Callable[[Sequence[str]], Tensor]:
 
 def naming_adapter(words=random_words, **changed) -> NamingAdapter:
     torch.manual_seed(0)
-    config = AdapterConfig(kind="naming", frames_per_token=25, residual_dim=8, **changed)
+    config = NamingConfig(frames_per_token=25, residual_dim=8, **changed)
     return NamingAdapter(6, 10, config, words).eval()
 
 
@@ -60,6 +60,20 @@ def test_the_sound_is_as_long_as_text_and_the_opening_comes_last():
     assert torch.allclose(audio.tokens[0, :2].norm(dim=-1), torch.tensor([1.5, 1.5]), atol=1e-4)
     assert torch.equal(audio.tokens[:, -1], torch.arange(10.0).expand(2, -1))
     assert audio.mask.tolist() == [[True] * 4, [False] * 3 + [True]]
+
+
+def test_unnamed_tokens_are_those_of_the_sound_and_the_opening_alone():
+    adapter = naming_adapter(events=("bell", "rain"), names={"gender": ("man", "woman")})
+    adapter.opening.data = torch.arange(10.0)
+    frames, mask = torch.randn(2, 50, 6), EVERY_FRAME.clone()
+    mask[1, 25:] = False
+    named, plain = adapter(frames, mask), adapter.unnamed(frames, mask)
+    assert plain.tokens.shape == (2, 2 + 1, 10)  # two sounds, the opening
+    assert plain.mask.tolist() == [[True] * 3, [True, False, True]]
+    words = adapter.namer.event_words(named.notes)
+    assert torch.allclose(plain.tokens[0, :2], named.tokens[0, :2] - words[0])
+    assert torch.equal(plain.tokens[:, -1], torch.arange(10.0).expand(2, -1))
+    assert plain.notes is None
 
 
 def test_the_length_of_text_is_kept_but_not_trained():
@@ -125,9 +139,9 @@ def test_a_set_can_be_told_from_statistics_of_the_fused_frames():
 
 def test_statistics_of_an_unknown_set_are_refused():
     with pytest.raises(ConfigError, match=r"statistics names \['age'\], the sets are \['gender'\]"):
-        AdapterConfig(kind="naming", names={"gender": ("man", "woman")}, statistics=("age",))
+        NamingConfig(names={"gender": ("man", "woman")}, statistics=("age",))
     with pytest.raises(ConfigError, match=r"statistics names \['sound'\], the sets are \[\]"):
-        AdapterConfig(kind="naming", statistics=("sound",))
+        NamingConfig(statistics=("sound",))
 
 
 def test_stretches_end_half_way_between_sounds():

@@ -22,7 +22,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mowe.config import AdapterConfig, EncoderConfig, MoWEConfig, RoutingConfig
+from mowe.config import EncoderConfig, MoWEConfig, RoutingConfig, StackConfig
 from mowe.encoders.base import AudioEncoder
 from mowe.model import AudioBatch, Features, Heard, MoWEModel
 from mowe.model.control import RoutingControl
@@ -58,7 +58,7 @@ def toy(**routing: object) -> MoWEConfig:
         weak_encoders=(a, b),
         weak_dim=2,
         routing=RoutingConfig(**routing),
-        adapter=AdapterConfig(frames_per_token=2, hidden_dim=8),
+        adapter=StackConfig(frames_per_token=2, hidden_dim=8),
     )
 
 

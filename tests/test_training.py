@@ -22,12 +22,7 @@ from mowe.model.control import RoutingControl
 from mowe.presets import TINY_RANDOM
 from mowe.training import loop
 from mowe.training import run as running
-from mowe.training.align import (
-    Label,
-    events_of,
-    labels_of,
-    naming_loss,
-)
+from mowe.training.align import Label, events_of, labels_of, naming_counts, naming_loss
 from mowe.training.loop import train
 from mowe.training.run import build_run
 from mowe.training.steps import masking
@@ -98,10 +93,12 @@ def test_stored_features_equal_computed_ones(corpus):
 def test_a_recording_without_sounds_is_a_lesson_and_an_unknown_one_is_none():
     pause = torch.tensor([[0.0, 2.0], [5.0, 5.0]])
     heard = SoundEvents(torch.zeros(2, 2, 3), pause, torch.ones(2, 2).bool())
-    loss = naming_loss(Named(heard, {}), [Label([], {}), Label(None, {})])
+    known = [Label([], {}), Label(None, {})]
+    loss = naming_loss(Named(heard, {}), known, naming_counts(known))
     nothing_heard = -torch.nn.functional.logsigmoid(pause[0]).sum()
     assert loss.item() == pytest.approx(nothing_heard.item() / 10, rel=1e-5)
-    assert naming_loss(Named(heard, {}), [Label(None, {})] * 2).item() == 0
+    nothing = [Label(None, {})] * 2
+    assert naming_loss(Named(heard, {}), nothing, naming_counts(nothing)).item() == 0
 
 
 def about(task: str, **metadata) -> Example:
@@ -155,9 +152,8 @@ def test_naming_loss_is_cross_entropy_of_what_is_known_plus_ctc_per_sound():
     known = [Label([1], {"gender": 1}), Label(None, {})]
     gender = -torch.log_softmax(torch.tensor([0.0, 2.0, 0.0]), 0)[1]
     sound = math.log(2) + math.log(2)  # not a pause, and one of two
-    assert naming_loss(named, known).item() == pytest.approx(gender.item() + sound, rel=1e-5)
-    nothing = [Label(None, {}), Label(None, {})]
-    assert naming_loss(named, nothing).item() == 0
+    loss = naming_loss(named, known, naming_counts(known))
+    assert loss.item() == pytest.approx(gender.item() + sound, rel=1e-5)
 
 
 def test_optional_tasks_that_the_manifest_lacks_are_left_out_with_a_line(corpus, capsys):

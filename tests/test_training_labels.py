@@ -11,7 +11,7 @@ import torch
 
 from mowe.audio import load_audio
 from mowe.checkpoint import MoWE, read_config, read_trained
-from mowe.config import AdapterConfig, HintsConfig
+from mowe.config import HintsConfig, NamingConfig
 from mowe.data.manifest import Example
 from mowe.errors import ConfigError
 from mowe.hints.naming import NONE, Named
@@ -62,7 +62,7 @@ def line_of(name: str, task: str, label: str) -> dict[str, object]:
 
 UNTRAINED = replace(
     TINY_RANDOM,
-    adapter=AdapterConfig(kind="naming", frames_per_token=10, residual_dim=8),
+    adapter=NamingConfig(frames_per_token=10, residual_dim=8),
     hints=HintsConfig(transcript="random"),
 )
 SOUND_NAMES = ("rain", "speech", "wind")

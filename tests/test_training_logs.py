@@ -33,7 +33,6 @@ def test_both_records_hold_the_same_numbers(tmp_path):
     log.write("align", 0, loss=2.0, heard="one two")
     log.write("mixture", 0, loss=1.5, usage=[0.25, 0.75], tokens=300, seconds=2.0)
     log.write("mixture", 10, loss=1.0, usage=[0.5, 0.5], tokens=300, seconds=3.0)
-    log.close()
     first, second, third = lines(tmp_path)
     assert (first["stage"], first["step"], first["heard"]) == ("align", 0, "one two")
     assert second["usage/speaker"] == 0.75
@@ -55,7 +54,6 @@ def test_a_run_taken_up_again_appends_and_its_steps_replace_the_lost_ones(tmp_pa
     resumed = TrainingLog(tmp_path)  # the last checkpoint was written at step 15
     for step in (20, 30):
         resumed.write("mixture", step, loss=step + 0.5)
-    resumed.close()
     assert [line["step"] for line in lines(tmp_path)] == [90, 0, 10, 20, 20, 30]
     assert events(tmp_path, "mixture")["loss"] == [(0, 0), (10, 10), (20, 20.5), (30, 30.5)]
     assert events(tmp_path, "align")["loss"] == [(90, 9.0)]
@@ -65,7 +63,6 @@ def test_without_tensorboard_the_lines_are_written_all_the_same(tmp_path, monkey
     monkeypatch.setattr(logs.importlib.util, "find_spec", lambda name: None)
     log = TrainingLog(tmp_path / "new" / "run")
     log.write("align", 0, loss=2.0)
-    log.close()
     assert lines(tmp_path / "new" / "run")[0]["loss"] == 2.0
     assert not (tmp_path / "new" / "run" / "events").exists()
 

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from mowe.config import AdapterConfig, MoWEConfig, to_dict
+from mowe.config import MoWEConfig, NamingConfig, to_dict
 from mowe.presets import TINY_RANDOM
 from mowe.training.config import TrainingConfig
 
 TASKS = {"transcribe": ["one two", "three", "four five"], "sound": ["A bell.", "Rain.", "A dog."]}
-NAMING = replace(
-    TINY_RANDOM, adapter=AdapterConfig(kind="naming", frames_per_token=10, residual_dim=8)
-)
+NAMING = replace(TINY_RANDOM, adapter=NamingConfig(frames_per_token=10, residual_dim=8))
 PRETRAINING, TUNING = "pretraining", "tuning"
 
 

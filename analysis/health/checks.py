@@ -2,7 +2,7 @@
 
 After the paper: all recordings to one encoder, different results for similar recordings (see
 `analysis.worth.perturbation`), loss spikes in training, and too much memory or too many active
-encoders.
+encoders. Ours: encoders that are not chosen where they are worth most.
 """
 
 from collections import Counter
@@ -16,12 +16,15 @@ import pandas as pd
 from mowe.analysis.health.training_log import LoggedRun
 from mowe.analysis.records import CHOICE, Records
 from mowe.analysis.routing.specialization import effective_encoders
+from mowe.analysis.worth.by_task import routing_agreement
+from mowe.analysis.worth.measure import WorthTable
 from mowe.analysis.worth.perturbation import Compared
 from mowe.errors import ConfigError
 from mowe.model import MoWEModel, count_parameters
 
 LOAD_RECORDS = "Load a records file, written by `python -m mowe route ... --out records.parquet`."
 LOAD_LOG = "Load the metrics.jsonl of a training run."
+LOAD_WORTH = "Measure it with `python -m mowe worth MANIFEST --out worth.jsonl`."
 LOAD_CLIP = "Record or upload a clip and compare its changes."
 MIN_BEFORE = 5  # losses of a stage before a spike can be told
 MIN_SCATTER = 0.02  # of the running median; steadier losses than that are all alike
@@ -31,7 +34,7 @@ _RANGES = {
     "min_effective": (1, 1000), "max_share": (0, 1), "min_same_choice": (0, 1),
     "min_same_answer": (0, 1), "large_divergence": (0, 1), "spike_scatters": (0, 1000),
     "spike_window": (MIN_BEFORE, 1000), "spikes_allowed": (0, 1_000_000), "max_growth": (0, 1000),
-    "max_active_share": (0, 1), "most_encoders": (0, 1000),
+    "max_active_share": (0, 1), "most_encoders": (0, 1000), "max_luck": (0, 1),
 }  # fmt: skip
 
 
@@ -50,6 +53,7 @@ class Thresholds:
     max_growth: float = 0.1  # of the memory, over the second half of a stretch
     max_active_share: float = 0.8  # of the pool's parameters, for one recording
     most_encoders: int = 2  # distinct ones that run for one window
+    max_luck: float = 0.05  # p value above which a match of routing and worth may be luck
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -318,13 +322,51 @@ def _encoders_per_window(records: Records | None, limits: Thresholds) -> Check:
     return Check(name, most <= bound, float(most), bound, sentence)
 
 
+def worth_check(worth: WorthTable | None, limits: Thresholds = STANDARD) -> Check:
+    """Does the routing choose, line by line, the encoder that is worth most when it is forced?
+
+    Judged against choices dealt out anew over the recordings: who sends everything to the encoder
+    that is best on the whole gives no encoder a kind of its own.
+    """
+    name = "Each encoder gets its own kind"
+    problem = _worth_problem(worth)
+    if worth is None or problem:
+        return Check(name, None, None, limits.max_luck, problem)
+    found = routing_agreement(worth.rows, worth.encoders)
+    each = ", ".join(
+        f"{encoder} in {hits} of {most} ({chance:.0%} by chance)"
+        for encoder, (hits, most, chance) in found.encoders.items()
+        if most
+    )
+    sentence = (
+        f"The encoder that is worth most is chosen in {found.share:.0%} of {len(worth.rows)} "
+        f"lines, {found.by_chance:.0%} by chance (p = {found.p:.3g}, at most {limits.max_luck:g} "
+        f"asked): {each}."
+    )
+    return Check(name, found.p <= limits.max_luck, found.p, limits.max_luck, sentence)
+
+
+def _worth_problem(worth: WorthTable | None) -> str:
+    if worth is None:
+        return LOAD_WORTH
+    if len(worth.encoders) < 2:
+        return f"{worth.preset} has one weak encoder, so there is nothing to choose."
+    if len({row["audio"] for row in worth.rows}) < 2:
+        return "One recording says nothing about kinds; measure more lines."
+    return ""
+
+
 def health_checks(
-    records: Records | None, run: LoggedRun | None, limits: Thresholds = STANDARD
+    records: Records | None,
+    run: LoggedRun | None,
+    limits: Thresholds = STANDARD,
+    worth: WorthTable | None = None,
 ) -> list[Check]:
-    """Every check that a records file and a training log can answer; either may be missing."""
+    """Every check that records, a training log and worth can answer; any may be missing."""
     return [
         *collapse_checks(records, limits),
         _encoders_per_window(records, limits),
         *loss_checks(run, limits),
         memory_check(run, limits),
+        worth_check(worth, limits),
     ]

@@ -31,7 +31,7 @@ from mowe.checkpoint import MoWE
 from mowe.errors import QuestionError
 from mowe.hints import Transcript, as_dict
 from mowe.model.control import RoutingControl
-from mowe.model.language_model import IGNORED, Prompt
+from mowe.model.language_model import Prompt
 
 MAX_AUDIO_TOKENS = 800  # in one prompt; about four minutes
 
@@ -266,11 +266,10 @@ class Assistant:
                 f"this is answered in {len(prompts)} windows, each on its own; the likelihood of a"
                 " reply needs a recording that is answered in one piece"
             )
-        words = torch.tensor(self.model.language_model.encode(text), dtype=torch.long)
-        asked, audio = self._built(prompts[0], len(words))
-        labels = torch.cat([torch.full_like(asked.ids, IGNORED), words])
-        answered = Prompt(torch.cat([asked.ids, words]), labels)
-        return float(self.model.language_model.log_likelihoods([answered], [audio])[0])
+        language_model = self.model.language_model
+        asked, audio = self._built(prompts[0], len(language_model.encode(text)))
+        answered = language_model.with_reply(asked, text)
+        return float(language_model.log_likelihoods([answered], [audio])[0])
 
     @staticmethod
     def _last(answers: Iterator[Answer]) -> Answer:

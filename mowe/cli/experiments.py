@@ -7,7 +7,7 @@ from pathlib import Path
 from mowe.cli.desk import Desk, given
 from mowe.cli.text import tell
 from mowe.errors import ExperimentError
-from mowe.experiments.arms import EXPERIMENTS, Experiment
+from mowe.experiments.claims import EXPERIMENTS, Experiment
 
 FOLDER, RESULTS, PAGES = Path("built/experiments"), Path("results/experiments"), Path("docs")
 
@@ -49,7 +49,8 @@ def _run(desk: Desk) -> None:
 def _report(desk: Desk) -> None:
     from mowe.experiments.pages import write_pages
 
-    for path in write_pages(desk.options.results or RESULTS, desk.options.out or PAGES):
+    options = desk.options
+    for path in write_pages(options.results or RESULTS, options.out or PAGES, options.readme):
         print(path, file=desk.out)
 
 
@@ -66,5 +67,5 @@ def named(names: Sequence[str], scale: str = "fast") -> list[Experiment]:
             f"no experiment is called {', '.join(unknown)}; there are {', '.join(known)}, and all"
         )
     if "all" in names:
-        return [one for one in EXPERIMENTS if scale == "fast" or one.with_language_model]
+        return [one for one in EXPERIMENTS if scale in one.scales]
     return [known[name] for name in names]

@@ -11,7 +11,8 @@ from mowe.shipped import DEFAULT_CHECKPOINT
 EXIT_CODES = """\
 exit codes:
   0    fine
-  1    a check of `health` fails, a corpus cannot be built, or nobody reads the results
+  1    a check of `health` fails, `routing-diff` finds too much moved, a corpus cannot be built, or
+       nobody reads the results
   2    wrong usage, or a question, setting or file of data that cannot be used
   3    a recording cannot be used; the others were still processed
   4    pretrained weights or a checkpoint are missing or changed
@@ -44,6 +45,7 @@ THRESHOLDS: dict[str, tuple[type, str]] = {
     "spikes_allowed": (int, "spikes that are forgiven (0)"),
     "max_growth": (float, "growth of peak memory over the second half of a stretch (0.1)"),
     "most_encoders": (int, "distinct encoders that may run for one window (2)"),
+    "max_luck": (float, "p value above which a match of routing and worth may be luck (0.05)"),
 }
 
 
@@ -65,7 +67,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (
         *(_add_ask, _add_transcribe, _add_route, _add_train, _add_eval, _add_corpus, _add_report),
-        *(_add_health, _add_map, _add_doctor, _add_export, _add_experiments),
+        *(_add_health, _add_map, _add_doctor, _add_export, _add_experiments, _add_pool),
+        *(_add_worth, _add_routing_diff),
     ):
         add(commands)
     return parser
@@ -199,9 +202,65 @@ def _add_experiments(commands: "Commands[argparse.ArgumentParser]") -> None:
     report = steps.add_parser("report", help="the pages about what was measured")
     report.add_argument("--results", type=Path, help="result files (results/experiments)")
     report.add_argument("--out", type=Path, help="folder of the pages (docs)")
+    report.add_argument("--readme", type=Path, help="put the verdicts between its marks")
     for step in (listed, report):
         step.set_defaults(inputs=())
     run.set_defaults(inputs=("manifest",))
+
+
+def _add_pool(commands: "Commands[argparse.ArgumentParser]") -> None:
+    pool = commands.add_parser("pool", help="measure an encoder of your own beside the pool")
+    steps = pool.add_subparsers(dest="step", required=True, metavar="STEP")
+    add = steps.add_parser("add", help="train it beside a random twin, and write the mixture")
+    add.add_argument("source", metavar="hub:OWNER/NAME|folder:PATH")
+    add.add_argument("--family", required=True, help="such as ssl or whisper")
+    add.add_argument("--name", help="in tables (the last part of the source)")
+    add.add_argument("--manifest", type=Path, required=True, help="of a built corpus")
+    add.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="worth and mixture")
+    add.add_argument("--preset", default="mini", help="whose pool it joins (%(default)s)")
+    add.add_argument("--seeds", type=int, metavar="N", help="of every arm (3)")
+    add.add_argument("--folder", type=Path, help="features and runs (built/experiments)")
+    add.add_argument("--jobs", type=int, metavar="N", help="arms side by side (1)")
+    add.set_defaults(inputs=("manifest",))
+
+
+def _add_worth(commands: "Commands[argparse.ArgumentParser]") -> None:
+    worth = commands.add_parser(
+        "worth", help="what each weak encoder does for the right answers of a manifest's lines"
+    )
+    worth.add_argument("manifest", type=Path, help="of a built corpus, or your own")
+    worth.add_argument(
+        "--out", type=Path, required=True, metavar="JSONL",
+        help="a row per line; a second run continues it",
+    )  # fmt: skip
+    worth.add_argument("--split", default="dev", help="of the manifest (%(default)s)")
+    worth.add_argument("--limit", type=int, metavar="N", help="lines of every task (all)")
+    worth.add_argument("--seed", type=int, default=0, help="of the draw of lines (%(default)s)")
+    _add_checkpoint_options(worth)
+    worth.set_defaults(inputs=("manifest",))
+
+
+def _add_routing_diff(commands: "Commands[argparse.ArgumentParser]") -> None:
+    diff = commands.add_parser(
+        "routing-diff", help="which recordings another checkpoint sends elsewhere"
+    )
+    for name in ("old", "new"):
+        diff.add_argument(
+            name, metavar=name.upper(), help="checkpoint, its folder, a hub repo, or a records file"
+        )
+    diff.add_argument(
+        "--manifest", type=Path, help="of the recordings that checkpoints are compared on"
+    )
+    diff.add_argument(
+        "--allowed", type=float, default=0.0, metavar="SHARE",
+        help="of the windows that may move, 0 to 1 (%(default)g)",
+    )  # fmt: skip
+    diff.add_argument(
+        "--untrained",
+        action="store_true",
+        help="checkpoints are presets; their trained part is random",
+    )
+    diff.set_defaults(inputs=("manifest",))
 
 
 def _add_report(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -215,10 +274,11 @@ def _add_health(commands: "Commands[argparse.ArgumentParser]") -> None:
     health = commands.add_parser("health", help="signs of failure in records and a training log")
     health.add_argument("--records", type=Path, metavar="PARQUET", help=_RECORDS)
     health.add_argument("--log", type=Path, metavar="JSONL", help="metrics.jsonl of a run")
+    health.add_argument("--worth", type=Path, metavar="JSONL", help="what `mowe worth` wrote")
     for name, (number, text) in THRESHOLDS.items():
         option = f"--{name.replace('_', '-')}"
         health.add_argument(option, type=number, metavar="NUMBER", help=text)
-    health.set_defaults(inputs=("records", "log"), thresholds=tuple(THRESHOLDS))
+    health.set_defaults(inputs=("records", "log", "worth"), thresholds=tuple(THRESHOLDS))
 
 
 def _add_map(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mowe.errors import ConfigError
+from mowe.errors import ConfigError, MoweError
+from mowe.files import replace_file
 
 Row = dict[str, Any]
 
@@ -34,8 +35,7 @@ class Ledger:
         lines = self._lines()
         kept = [line for line in lines[1:] if self._take(line)] if lines[:1] == [first] else []
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("".join(f"{line}\n" for line in (first, *kept)), encoding="utf-8")
+            replace_file(path, "".join(f"{line}\n" for line in (first, *kept)).encode())
         except OSError as error:
             raise ConfigError(f"cannot write {path}: {error}") from error
 
@@ -45,13 +45,10 @@ class Ledger:
         return self.path.read_text(encoding="utf-8", errors="replace").splitlines()
 
     def _take(self, line: str) -> bool:
-        try:
-            entry = json.loads(line)
-            by, row = entry["by"], entry["row"]
-            if line != _line(by, row):
-                return False
-        except (ValueError, KeyError, TypeError):  # among them a line that was being written
+        entry = _entry(line)
+        if entry is None:
             return False
+        by, row = entry
         self._rows[by, row["id"]] = row
         return True
 
@@ -71,6 +68,39 @@ class Ledger:
     def remove(self) -> None:
         """Delete the file: the run is complete."""
         self.path.unlink(missing_ok=True)
+
+
+def read_ledger(path: Path, error: type[MoweError]) -> tuple[Row, list[Row]]:
+    """The settings and the rows of a file that is kept as a result.
+
+    Raises:
+        MoweError: Of the kind asked for, if it cannot be read or a line is damaged.
+    """
+    try:
+        first, *lines = path.read_text(encoding="utf-8").splitlines()
+        settings = json.loads(first)
+    except OSError as found:
+        raise error(f"{path.name} cannot be read: {found.strerror}") from found
+    except ValueError as found:  # empty, not UTF-8 or not JSON
+        raise error(f"{path.name} does not begin with the settings of its rows") from found
+    entries = [_entry(line) for line in lines]
+    if None in entries:
+        raise error(
+            f"{path.name} line {entries.index(None) + 2} is damaged; run what wrote it again, which"
+            " keeps the other lines"
+        )
+    return settings, [entry[1] for entry in entries if entry is not None]
+
+
+def _entry(line: str) -> tuple[str, Row] | None:
+    """Who answered and the row; None for a line that is not as it was written."""
+    try:
+        entry = json.loads(line)
+        by, row = entry["by"], entry["row"]
+        whole = line == _line(by, row) and "id" in row
+    except (ValueError, KeyError, TypeError):  # among them a line that was being written
+        return None
+    return (by, row) if whole else None
 
 
 def _line(by: str, row: Row) -> str:

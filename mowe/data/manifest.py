@@ -45,6 +45,16 @@ class Example:
         """The last assistant turn."""
         return self.messages[-1][1]
 
+    @property
+    def turns(self) -> list[tuple[str, str, bool]]:
+        """Role and words of each turn, and whether the recording is played in it."""
+        marks = [AUDIO_TAG in content for _, content in self.messages]
+        played = marks.index(True) if any(marks) else 0
+        return [
+            (role, content.replace(AUDIO_TAG, "").strip(), place == played and bool(self.audio))
+            for place, (role, content) in enumerate(self.messages)
+        ]
+
 
 def read_manifest(
     path: Path, *, split: str | None = None, max_seconds: float | None = None

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from mowe.assistant import Answer, Assistant, Sampling, Turn
 from mowe.audio import Recording, load_audio
 from mowe.data.ledger import Ledger, Row
-from mowe.data.manifest import AUDIO_TAG, Example
+from mowe.data.manifest import Example
 from mowe.errors import ManifestError
 from mowe.evaluation.scores import answer_key
 from mowe.evaluation.tasks import EACH, POOLED, Group, Suite, Task
@@ -131,13 +131,10 @@ def hear(example: Example) -> Recording:
 
 def conversation(example: Example, recording: Recording) -> list[Turn]:
     """The example's turns up to its last question; earlier answers are the right ones."""
-    turns = []
-    contents = [content for _, content in example.messages]
-    marked = next((place for place, text in enumerate(contents) if AUDIO_TAG in text), 0)
-    for place, (role, content) in enumerate(example.messages[:-1]):
-        heard = (recording,) if place == marked else ()
-        turns.append(Turn(role, content.replace(AUDIO_TAG, "").strip(), heard))
-    return turns
+    return [
+        Turn(role, words, (recording,) if played else ())
+        for role, words, played in example.turns[:-1]
+    ]
 
 
 def label_of(example: Example) -> str:
@@ -155,7 +152,7 @@ def describe(question: Question) -> Row:
         "part": question.part,
         "speaker": str(known.get("speaker") or ""),
         "audio": question.clip,
-        "question": example.messages[-2][1].replace(AUDIO_TAG, "").strip(),
+        "question": example.turns[-2][1],
         "turns": len(example.messages) // 2,
         "expected": example.answer,
         "label": label_of(example) if question.task.is_labelled else str(known.get("label") or ""),

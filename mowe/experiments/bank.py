@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import safetensors.torch
@@ -84,32 +85,41 @@ def original(name: str) -> str:
     return name.partition(COPY)[0]
 
 
-def fill_bank(clips: Sequence[Labelled], names: Sequence[str], folder: Path) -> Bank:
+def fill_bank(
+    clips: Sequence[Labelled],
+    names: Sequence[str],
+    folder: Path,
+    added: Mapping[str, EncoderConfig] = MappingProxyType({}),
+) -> Bank:
     """Read features, computing what is missing; an encoder's are written when it is done.
 
     Args:
         clips: Of a suite.
         names: Encoders, twins and copies among them; the base encoder is always there.
         folder: One folder for each set of clips is made in it.
+        added: Encoders of one's own beside those of `mini`.
 
     Raises:
         ExperimentError: If there is no such encoder, or one says what is no number.
         AudioError: If a recording cannot be used.
         WeightsError: If an encoder's weights are missing.
     """
+    configs = {**CONFIGS, **added}
     wanted = dict.fromkeys(original(name) for name in (BASE, *names))
-    unknown = [name for name in wanted if name != MEL and name.removesuffix(TWIN) not in CONFIGS]
+    unknown = [name for name in wanted if name != MEL and name.removesuffix(TWIN) not in configs]
     if unknown:
         raise ExperimentError(
-            f"no encoder is called {', '.join(unknown)}; there are {', '.join(CONFIGS)}, {MEL}, "
+            f"no encoder is called {', '.join(unknown)}; there are {', '.join(configs)}, {MEL}, "
             f"each with {TWIN} behind it for random weights"
         )
-    folder = folder / _fingerprint(clips)
-    paths = {name: folder / f"{_file_name(name)}.safetensors" for name in wanted}
+    folder = folder / clips_fingerprint(clips)
+    paths = {name: folder / f"{_file_name(name, configs)}.safetensors" for name in wanted}
     found = {name: _read(path) for name, path in paths.items()}
     missing = [name for name, one in found.items() if one is None]
     if missing:
-        for name, one in _computed({name: _build(name) for name in missing}, clips).items():
+        for name, one in _computed(
+            {name: _build(name, configs) for name in missing}, clips
+        ).items():
             _write(name, one, paths[name])
             found[name] = one
     stored = {name: one for name, one in found.items() if one is not None}
@@ -128,7 +138,8 @@ def loudest(recording: Recording) -> Recording:
     return recording.window(start, start + SECONDS)
 
 
-def _fingerprint(clips: Sequence[Labelled]) -> str:
+def clips_fingerprint(clips: Sequence[Labelled]) -> str:
+    """What tells one set of clips from another."""
     digest = hashlib.sha256(json.dumps([SECONDS, RATE]).encode())
     for one in clips:
         assert one.example.audio is not None
@@ -155,22 +166,31 @@ def _write(name: str, found: dict[str, Tensor], path: Path) -> None:
     write_sum(path)
 
 
-def _file_name(name: str) -> str:
+def _file_name(name: str, configs: Mapping[str, EncoderConfig]) -> str:
     """Weights that change make other features."""
     if name == MEL:
         return MEL
-    config = CONFIGS[name.removesuffix(TWIN)]
+    config = configs[name.removesuffix(TWIN)]
     return f"{name}-{weights.fingerprint(config.source)[:12]}"
 
 
-def _build(name: str) -> AudioEncoder:
+def _build(name: str, configs: Mapping[str, EncoderConfig]) -> AudioEncoder:
     if name == MEL:
         return LogMel(name).eval()
-    config = CONFIGS[name.removesuffix(TWIN)]
-    if name.endswith(TWIN):
-        torch.manual_seed(0)
+    config = configs[name.removesuffix(TWIN)]
+    torch.manual_seed(0)
+    if name.endswith(TWIN) and config.source.startswith("package:"):
         return build_encoder(replace(config, source="random"))
-    return build_encoder(config, weights.resolve(config.source))
+    encoder = build_encoder(config, weights.resolve(config.source))
+    return _forgotten(encoder) if name.endswith(TWIN) else encoder
+
+
+def _forgotten(encoder: AudioEncoder) -> AudioEncoder:
+    """The same architecture, of whatever sizes its files gave it, with layers as they begin."""
+    for module in encoder.modules():
+        if reset := getattr(module, "reset_parameters", None):
+            reset()
+    return encoder
 
 
 @torch.inference_mode()
@@ -186,7 +206,7 @@ def _computed(
     rates = {one.sample_rate for one in encoders.values()}
     with tqdm(total=len(clips), desc="features", unit="clip", mininterval=5) as bar:
         for start in range(0, len(clips), _TOGETHER):
-            heard = [_loudest(clip) for clip in clips[start : start + _TOGETHER]]
+            heard = [loudest_part(clip) for clip in clips[start : start + _TOGETHER]]
             places = slice(start, start + len(heard))
             counts[places] = torch.tensor(
                 [min(FRAMES, max(1, round(one.seconds * RATE))) for one in heard]
@@ -209,7 +229,8 @@ def _said(encoder: AudioEncoder, sounds: Sequence[Tensor]) -> Tensor:
     )
 
 
-def _loudest(clip: Labelled) -> Recording:
+def loudest_part(clip: Labelled) -> Recording:
+    """What is heard of a clip; errors as `load_audio`."""
     one = clip.example
     assert one.audio is not None
     return loudest(load_audio(one.audio, start=one.start, end=one.end))

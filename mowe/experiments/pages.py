@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mowe.errors import ExperimentError
 from mowe.experiments.judge import MARGIN
 from mowe.experiments.result_files import read_results, verdict_sentence
 from mowe.files import replace_file
@@ -28,6 +29,29 @@ It is a small model on small data: a claim that does not hold here may hold in t
 Nobody has published the paper's code or weights. None of its own numbers is reproduced here; where
 its authors or others report some, they are named as published by them.
 """
+_PEERS = """## What others report
+
+Published numbers of full-size systems, none of them reproduced here; no claim rests on them.
+METEOR times 100 without WordNet's synonyms differs from METEOR with them; read down a column, not
+across sources.
+
+| system | AudioCaps METEOR | LibriSpeech clean WER | published by |
+| --- | --- | --- | --- |
+| MoWE (the paper) | 25.49 | - | arXiv 2409.06635 |
+| SALMONN | 22.79 | - | arXiv 2409.06635 |
+| WavLLM | 6.70 | - | arXiv 2409.06635 |
+| SALMONN-7B | 20.99 | 10.27 | AudioBench, logs at e991641 |
+| WavLLM | 4.17 | 2.10 | AudioBench, logs at e991641 |
+| Qwen2-Audio-7B-Instruct | 19.89 | 3.51 | AudioBench, logs at e991641 |
+| MERaLiON-AudioLLM | 24.92 | 2.29 | AudioBench, logs at e991641 |
+| Whisper-v3 then Llama-3-8B | 7.95 | 1.79 | AudioBench, logs at e991641 |
+
+The arms "in the manner of" WavLLM, SALMONN and NeMo's parallel experts share only their choice of
+encoders, at our size and budget: base and a speaker encoder always on; base and a sound encoder
+with attention by window; all encoders always on and summed.
+"""
+BEGIN, END = "<!-- experiments:begin -->", "<!-- experiments:end -->"
+_SCALES = {"fast": "Without a language model", "lm": "Through the language model"}
 _ROUTING_HEAD = """# What the routers do
 
 Written by `mowe experiments report` from the files in `results/experiments/`; do not edit it.
@@ -41,29 +65,70 @@ only recognises the data set has none.
 """
 
 
-def write_pages(results: Path, folder: Path) -> list[Path]:
-    """Write both pages; returns their paths.
+def write_pages(results: Path, folder: Path, readme: Path | None = None) -> list[Path]:
+    """Write both pages, and the part of a README between its marks; returns their paths.
 
     Args:
         results: Folder of result files.
         folder: Where the pages go.
+        readme: A page with the marks of `BEGIN` and `END`.
 
     Raises:
-        ExperimentError: As `read_results`.
+        ExperimentError: As `read_results`, or if the README lacks a mark.
     """
     found = read_results(results)
-    pages = {"PAPER.md": paper_page(found), "ROUTING.md": routing_page(found)}
-    for name, text in pages.items():
-        replace_file(folder / name, text.encode())
-    return [folder / name for name in pages]
+    pages = {folder / "PAPER.md": paper_page(found), folder / "ROUTING.md": routing_page(found)}
+    if readme is not None:
+        pages[readme] = marked(readme.read_text(encoding="utf-8"), readme_part(found))
+    for path, text in pages.items():
+        replace_file(path, text.encode())
+    return list(pages)
+
+
+def marked(page: str, content: str) -> str:
+    """The page with `content` between its marks.
+
+    Raises:
+        ExperimentError: If a mark is missing.
+    """
+    start, end = page.find(BEGIN), page.find(END)
+    if not 0 <= start < end:
+        raise ExperimentError(f"the page needs the marks {BEGIN} and {END}, in this order")
+    return f"{page[: start + len(BEGIN)]}\n\n{content.strip()}\n\n{page[end:]}"
+
+
+def readme_part(results: Sequence[_Found]) -> str:
+    """What the mixture is worth in a few sentences, and the claims with their verdicts."""
+    parts = []
+    for one in results:
+        if one["experiment"] == "worth":
+            pair = one["comparisons"][0]
+            accuracy = {arm["name"]: arm["accuracy"] for arm in one["arms"]}
+            parts.append(
+                f"**{_SCALES[one['scale']]}{_of_test(one)}**: accuracy {accuracy[pair['arm']]:.3f} "
+                f"with the mixture ({pair['arm']}), {accuracy[pair['against']]:.3f} without "
+                f"({pair['against']}), trained alike: {pair['difference']:+.3f}, 95 % "
+                f"{pair['low']:+.3f} to {pair['high']:+.3f}, {one['budget']['seeds']} seeds."
+            )
+    parts.append(_overview(results))
+    return "\n\n".join(parts)
 
 
 def paper_page(results: Sequence[_Found]) -> str:
     """The page of claims."""
-    overview = ["| claim | scale | verdict |", "| --- | --- | --- |"]
-    overview += [f"| {one['claim']} | {_scale(one)} | **{one['verdict']}** |" for one in results]
-    parts = [_PAPER_HEAD, *mixed_commits(results), "\n".join(overview), *map(_section, results)]
+    parts = [
+        _PAPER_HEAD,
+        *mixed_commits(results),
+        _overview(results),
+        *map(_section, results),
+        _PEERS,
+    ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _overview(results: Sequence[_Found]) -> str:
+    rows = [[one["claim"], _scale(one), f"**{one['verdict']}**"] for one in results]
+    return "\n".join(_table(["claim", "scale", "verdict"], rows))
 
 
 def mixed_commits(results: Sequence[_Found]) -> list[str]:
@@ -80,16 +145,20 @@ def mixed_commits(results: Sequence[_Found]) -> list[str]:
 
 
 def _scale(one: _Found) -> str:
-    return f"{one['scale']}, {'one look at the test split' if one['split'] == 'test' else 'dev'}"
+    return f"{one['scale']}{_of_test(one) or ', dev'}"
+
+
+def _of_test(one: _Found) -> str:
+    return ", test split" if one["split"] == "test" else ""
 
 
 def _section(one: _Found) -> str:
-    of_test = one["split"] == "test"
-    title = f"## {one['experiment'].capitalize()}{', test split' if of_test else ''}"
+    language_model = ", through the language model" if one["scale"] == "lm" else ""
+    title = f"## {one['experiment'].capitalize()}{language_model}{_of_test(one)}"
     lines = [title, "", f"*Claim:* {one['claim']}.", "", verdict_sentence(one), ""]
     if one.get("published"):
         lines += [f"Published: {one['published']}. Not reproduced here.", ""]
-    lines += [*_arms_table(one), "", *_comparisons_table(one), "", how_made(one)]
+    lines += [*_arms_table(one), "", *comparisons_table(one), "", how_made(one)]
     return "\n".join(lines)
 
 
@@ -109,7 +178,8 @@ def _arms_table(one: _Found) -> list[str]:
     return _table(head, rows)
 
 
-def _comparisons_table(one: _Found) -> list[str]:
+def comparisons_table(one: _Found) -> list[str]:
+    """A line a comparison, as Markdown."""
     head = ["arm", "against", "difference", "95 %", "p (Holm)", "could have been seen", "says"]
     rows = [
         [
@@ -150,8 +220,7 @@ def routing_page(results: Sequence[_Found]) -> str:
         routed = [arm for arm in one["arms"] if arm.get("routing")]
         if routed:
             title = f"## {one['experiment'].capitalize()}"
-            of_test = ", test split" if one["split"] == "test" else ""
-            parts.append("\n".join([title + of_test, "", *_routing_table(routed)]))
+            parts.append("\n".join([title + _of_test(one), "", *_routing_table(routed)]))
     shown = [
         arm for one in results for arm in one["arms"] if arm.get("routing", {}).get("dependent")
     ]

@@ -14,7 +14,8 @@ from sklearn.metrics import mutual_info_score
 from mowe.data.origin import machine
 from mowe.errors import ExperimentError
 from mowe.experiments import answers, fast, judge
-from mowe.experiments.arms import PAPER, UNIFORM, Arm, Experiment, Pair
+from mowe.experiments.arms import PAPER, UNIFORM, Arm
+from mowe.experiments.claims import Experiment, Pair
 from mowe.experiments.fast import text_to_bits
 from mowe.experiments.judge import Difference, Rows
 from mowe.experiments.labelled import Labelled
@@ -91,7 +92,8 @@ def summarize(
     found = [_compare(pair, right, held) for pair in pairs]
     p = judge.corrected([one.p for one in found])
     comparisons = [
-        _compared(pair, one, value) for pair, one, value in zip(pairs, found, p, strict=True)
+        {**_compared(pair, one, value), "judged": pair in experiment.compared}
+        for pair, one, value in zip(pairs, found, p, strict=True)
     ]
     return {
         "experiment": experiment.name,
@@ -100,6 +102,7 @@ def summarize(
         "scale": runs.place.scale,
         "split": split,
         "verdict": _verdict(experiment, comparisons),
+        "expects": experiment.expects,
         "data": _data(runs, clips),
         "budget": {**_BUDGETS[runs.place.scale], "seeds": experiment.seeds},
         "arms": arms,
@@ -116,6 +119,12 @@ def write(experiment: Experiment, runs: Runs, folder: Path, split: str = "dev") 
     name = "-".join([experiment.name, *scale, *(["test"] if split == "test" else [])])
     write_json(folder / f"{name}.json", found)
     return found
+
+
+def settings_of(arm: Arm) -> dict[str, Any]:
+    """How an arm differs from the paper's recipe, as plain JSON types."""
+    plain, usual = (json.loads(json.dumps(dataclasses.asdict(one))) for one in (arm, Arm(name="")))
+    return {name: one for name, one in plain.items() if name != "name" and one != usual[name]}
 
 
 def _run(arm: Arm, seed: int, runs: Runs) -> Mapping[str, Any]:
@@ -143,13 +152,9 @@ def _arm(
     found = [_run(arm, seed, runs) for seed in range(seeds)]
     tasks = judge.by_task(right, held.rows)
     by_seed = [judge.accuracy(right[[seed]], held.rows) for seed in range(seeds)]
-    plain, usual = (json.loads(json.dumps(dataclasses.asdict(one))) for one in (arm, Arm(name="")))
-    settings = {
-        name: value for name, value in plain.items() if name != "name" and value != usual[name]
-    }
     about = {
         "name": arm.name,
-        "settings": settings,
+        "settings": settings_of(arm),
         "accuracy": _short(judge.accuracy(right, held.rows)),
         "deviation": _short(float(np.std(by_seed, ddof=1)) if seeds > 1 else 0.0),
         "by_seed": [_short(one) for one in by_seed],
@@ -279,11 +284,7 @@ def _compared(pair: Pair, found: Difference, p: float) -> dict[str, Any]:
 
 def _verdict(experiment: Experiment, comparisons: Sequence[Mapping[str, Any]]) -> str:
     """Of the claim: it fails where one comparison says another thing than it expects."""
-    said = [
-        one["says"]
-        for one in comparisons
-        if Pair(one["arm"], one["against"], one["task"], one["source"]) in experiment.compared
-    ]
+    said = [one["says"] for one in comparisons if one["judged"]]
     if all(one == experiment.expects for one in said):
         return HOLDS
     contrary = [one for one in said if one not in (experiment.expects, judge.UNDECIDED)]

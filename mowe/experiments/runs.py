@@ -17,6 +17,7 @@ import torch
 from tqdm import tqdm
 
 from mowe import weights
+from mowe.config import EncoderConfig
 from mowe.data.ledger import Ledger
 from mowe.data.origin import code_version
 from mowe.errors import ExperimentError
@@ -24,6 +25,7 @@ from mowe.experiments import answers, fast
 from mowe.experiments.arms import Arm
 from mowe.experiments.bank import fill_bank
 from mowe.experiments.labelled import FAST, Labelled, ProbeSuite, read_suite
+from mowe.experiments.transcripts import fill_transcripts
 from mowe.files import file_sha256
 from mowe.model.language_model import LanguageModel
 from mowe.presets import MINI
@@ -39,16 +41,21 @@ class Place:
     folder: Path  # features and runs
     suite: ProbeSuite = FAST
     scale: str = "fast"  # or "lm", through the language model
+    added: tuple[EncoderConfig, ...] = ()  # beside the encoders of `mini`
 
     def clips(self) -> list[Labelled]:
         """The clips of the suite; errors as `read_suite`."""
         return read_suite(self.manifest, self.suite)
 
-    def data(self, encoders: Sequence[str]) -> fast.Data:
-        """Clips with the features of these encoders; errors as `fill_bank`."""
-        clips = self.clips()
-        bank = fill_bank(clips, encoders, self.folder / "features")
-        return fast.shared_data(clips, bank, _language_model(lora_rank=0))
+    def data(self, arms: Sequence[Arm]) -> fast.Data:
+        """Clips with what these arms need; errors as `fill_bank`."""
+        clips, encoders = self.clips(), sorted({name for arm in arms for name in arm.pool})
+        added = {one.name: one for one in self.added}
+        bank = fill_bank(clips, encoders, self.folder / "features", added)
+        data = fast.shared_data(clips, bank, _language_model(lora_rank=0))
+        if all(arm.transcripts == "none" for arm in arms):
+            return data
+        return dataclasses.replace(data, said=fill_transcripts(clips, self.folder))
 
     def run(self, arm: Arm, seed: int, data: fast.Data) -> dict[str, Any]:
         """One run at this scale; errors as `fast.run`."""
@@ -66,11 +73,15 @@ class Runs:
     ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
+        # the name of an added encoder says nothing of its weights
+        added = {one.name: weights.fingerprint(one.source) for one in self.place.added}
         settings = {
             "manifest": file_sha256(self.place.manifest),
             "suite": dataclasses.asdict(self.place.suite),
+            **({"added": added} if added else {}),
         }
-        ledger = Ledger(self.place.folder / f"{self.place.scale}.jsonl", settings)
+        name = "-".join([self.place.scale, *sorted(added)])
+        ledger = Ledger(self.place.folder / f"{name}.jsonl", settings)
         object.__setattr__(self, "ledger", ledger)
 
     def find(self, arm: Arm, seed: int) -> dict[str, Any] | None:
@@ -92,11 +103,12 @@ class Runs:
         missing = [pair for pair in wanted.values() if self.find(*pair) is None]
         if not missing:
             return
-        names = sorted({name for arm, _ in missing for name in arm.pool})
-        fill_bank(self.place.clips(), names, self.place.folder / "features")  # once, not by each
+        needed = [arm for arm, _ in missing]
+        if jobs > 1:
+            self.place.data(needed)  # made once, not by each
         code = code_version()
         with tqdm(total=len(missing), desc="arms", mininterval=5) as bar:
-            for arm, seed, found in _made(self.place, names, missing, jobs):
+            for arm, seed, found in _made(self.place, needed, missing, jobs):
                 self.ledger.add(fingerprint(arm), {"id": str(seed), "code": code, **found})
                 bar.update()
 
@@ -109,17 +121,17 @@ def fingerprint(arm: Arm) -> str:
 
 
 def _made(
-    place: Place, names: Sequence[str], pairs: Sequence[tuple[Arm, int]], jobs: int
+    place: Place, arms: Sequence[Arm], pairs: Sequence[tuple[Arm, int]], jobs: int
 ) -> Iterator[tuple[Arm, int, dict[str, Any]]]:
     if jobs < 1:
         raise ExperimentError(f"jobs must be 1 or more, found {jobs}")
     if jobs == 1:
-        data = place.data(names)
+        data = place.data(arms)
         for arm, seed in pairs:
             yield arm, seed, place.run(arm, seed, data)
         return
     context = multiprocessing.get_context("spawn")  # a fork of torch's threads may hang
-    with ProcessPoolExecutor(jobs, context, _begin, (place, names)) as pool:
+    with ProcessPoolExecutor(jobs, context, _begin, (place, arms)) as pool:
         for (arm, seed), found in zip(pairs, pool.map(_run, pairs), strict=True):
             yield arm, seed, found
 
@@ -135,9 +147,9 @@ def _language_model(**changes: Any) -> LanguageModel:
 _GRID: list[tuple[Place, fast.Data]] = []  # of a worker process, which serves one grid
 
 
-def _begin(place: Place, names: Sequence[str]) -> None:
+def _begin(place: Place, arms: Sequence[Arm]) -> None:
     torch.set_num_threads(1)
-    _GRID.append((place, place.data(names)))
+    _GRID.append((place, place.data(arms)))
 
 
 def _run(pair: tuple[Arm, int]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mowe.config import AdapterConfig
+from mowe.config import NamingConfig
 from mowe.model.adapter import AudioTokens, ConvAdapter
 
 Words = Callable[[Sequence[str]], Tensor]  # texts to their embeddings (texts, llm_dim)
@@ -251,7 +251,7 @@ class NamingAdapter(nn.Module):
         self,
         fused_dim: int,
         llm_dim: int,
-        config: AdapterConfig,
+        config: NamingConfig,
         words: Words,
         languages: Languages | None = None,
     ) -> None:
@@ -291,9 +291,7 @@ class NamingAdapter(nn.Module):
         """Map `(batch, frames, fused_dim)` and its bool mask to audio tokens."""
         sounds = self.heard(frames, mask)
         named = self._name(sounds, frames, mask)
-        # As long as text embeddings are, so that neither part drowns the other.
-        length = self.text_length * self.loudness
-        along = F.normalize(sounds.tokens.float(), dim=-1) * length + self.namer.event_words(named)
+        along = self._as_loud_as_text(sounds) + self.namer.event_words(named)
         labels = self.namer.label_words(named)
         known = sounds.mask.any(dim=1, keepdim=True).expand(-1, labels.shape[1])
         opening = self.opening.expand(len(frames), 1, -1)
@@ -302,6 +300,19 @@ class NamingAdapter(nn.Module):
             torch.cat([sounds.mask, known, torch.ones_like(sounds.mask[:, :1])], dim=1),
             named,
         )
+
+    def unnamed(self, frames: Tensor, mask: Tensor) -> AudioTokens:
+        """Tokens of the sound and the opening alone, as `forward` has them before it names any."""
+        sounds = self.heard(frames, mask)
+        along = self._as_loud_as_text(sounds) * sounds.mask.unsqueeze(-1)
+        opening = self.opening.expand(len(frames), 1, -1)
+        known = torch.ones_like(sounds.mask[:, :1])
+        return AudioTokens(torch.cat([along, opening], 1), torch.cat([sounds.mask, known], 1))
+
+    def _as_loud_as_text(self, sounds: AudioTokens) -> Tensor:
+        """Tokens as long as text embeddings are, so that neither part drowns the other."""
+        length = self.text_length * self.loudness
+        return F.normalize(sounds.tokens.float(), dim=-1) * length
 
     def _name(self, sounds: AudioTokens, frames: Tensor, mask: Tensor) -> Named:
         pooled = frame_statistics(frames, mask) if self.namer.statistics else None

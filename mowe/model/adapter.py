@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mowe.config import AdapterConfig
+from mowe.config import AdapterConfig, ConvConfig, StackConfig
 from mowe.errors import ConfigError
 
 
@@ -112,8 +112,7 @@ def build_adapter(config: AdapterConfig, fused_dim: int, llm_dim: int) -> nn.Mod
     Raises:
         ConfigError: If its kind is none of the paper's two.
     """
-    kinds = {"stack": StackAdapter, "conv": ConvAdapter}
-    if config.kind not in kinds:
-        raise ConfigError(f"adapter {config.kind!r} is none of {list(kinds)}: hand it in")
-    build = kinds[config.kind]
+    if not isinstance(config, StackConfig | ConvConfig):
+        raise ConfigError(f"adapter {config.kind!r} is neither 'stack' nor 'conv': hand it in")
+    build = StackAdapter if isinstance(config, StackConfig) else ConvAdapter
     return build(fused_dim, llm_dim, config.frames_per_token, config.hidden_dim)

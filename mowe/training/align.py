@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mowe.config import NamingConfig
 from mowe.data.manifest import Example
 from mowe.errors import ConfigError
-from mowe.hints.naming import LANGUAGE, NONE, SPEECH, Named, Namer, SoundEvents
+from mowe.hints.naming import LANGUAGE, NONE, SPEECH, Named, SoundEvents
 
 _SILENT_SOUNDS = 10  # sounds that a recording without any counts for in the mean loss
 
@@ -27,7 +28,7 @@ NUMBERS = {
 
 
 class Label(NamedTuple):
-    """What is known of a recording, as positions in the namer's lists; None where it is not."""
+    """What is known of a recording, as positions in the lists of names; None where it is not."""
 
     events: list[int] | None  # sounds in the order they are heard
     labels: dict[str, int]  # set -> 0 for none, else 1 + position
@@ -48,63 +49,56 @@ def naming_counts(known: Sequence[Label]) -> NamingCounts:
     )
 
 
-def naming_loss(named: Named, known: Sequence[Label], whole: NamingCounts | None = None) -> Tensor:
+def naming_loss(named: Named, known: Sequence[Label], whole: NamingCounts) -> Tensor:
     """Mean cross-entropy of the labels known, plus mean CTC loss per sound, in nats.
 
     Args:
         named: What the adapter names in a batch.
         known: What is known of it.
-        whole: Of the optimizer step that the batch is a part of; by default it is the whole.
+        whole: Of the optimizer step that the batch is a part of.
     """
-    whole = whole or naming_counts(known)
     losses = [
         F.cross_entropy(logits[row], torch.tensor(one.labels[name], device=logits.device))
         for name, logits in named.labels.items()
         for row, one in enumerate(known)
         if name in one.labels
     ]
-    total = order_loss(named.events, [one.events for one in known], whole.events)
+    total = _order_loss(named.events, [one.events for one in known], whole.events)
     return total + torch.stack(losses).sum() / whole.labels if losses else total
 
 
-def order_loss(heard: SoundEvents, targets: Sequence[Sequence[int] | None], count: float) -> Tensor:
-    """CTC loss in nats, divided by a number of sounds.
-
-    Args:
-        heard: What the adapter heard in a batch.
-        targets: Positions of the sounds in their order; None to leave an example out.
-        count: Of the sounds, as in `NamingCounts`.
-    """
-    rows = [row for row, target in enumerate(targets) if target is not None]
-    if not rows:
+def _order_loss(
+    heard: SoundEvents, targets: Sequence[Sequence[int] | None], count: float
+) -> Tensor:
+    """CTC loss of the sounds in their order, in nats, divided by a number of sounds."""
+    known = {
+        row: torch.tensor(target, dtype=torch.long) + 1  # 0 is the pause
+        for row, target in enumerate(targets)
+        if target is not None
+    }
+    if not known:
         return heard.pause.new_zeros(())
-    wanted = [target for target in targets if target is not None]
-    sizes = torch.tensor([len(target) for target in wanted])
-    flat = torch.tensor([sound + 1 for target in wanted for sound in target], dtype=torch.long)
-    kept = SoundEvents(*(part[rows] for part in heard))
+    kept = SoundEvents(*(part[list(known)] for part in heard))
     total = F.ctc_loss(
         kept.log_probabilities().transpose(0, 1),
-        flat.to(kept.pause.device),  # 0 is the pause
+        torch.cat(list(known.values())).to(kept.pause.device),
         kept.mask.sum(dim=1),
-        sizes.to(kept.pause.device),
+        torch.tensor([len(target) for target in known.values()], device=kept.pause.device),
         reduction="sum",
         zero_infinity=True,  # more sounds than tokens teach nothing
     )
     return total / count
 
 
-def label_of(example: Example, namer: Namer) -> Label:
-    """What the manifest says about a recording, for this namer."""
-    events = events_of(example)
-    places = {name: place for place, name in enumerate(namer.events)}
-    found = None if events is None else [places[one] for one in events if one in places]
-    known = labels_of(example)
-    labels = {
-        name: options.index(known[name])
-        for name, options in namer.sets.items()
-        if known.get(name) in options
-    }
-    return Label(found, labels)
+def label_of(example: Example, names: NamingConfig) -> Label:
+    """What the manifest says about a recording, of what an adapter names."""
+    events, known = events_of(example), labels_of(example)
+    places = {name: place for place, name in enumerate(names.events)}
+    sets = {name: (NONE, *labels) for name, labels in names.names.items()}
+    return Label(
+        None if events is None else [places[one] for one in events if one in places],
+        {name: sets[name].index(one) for name, one in known.items() if one in sets.get(name, ())},
+    )
 
 
 def labels_of(example: Example) -> dict[str, str]:
@@ -138,7 +132,7 @@ def events_of(example: Example) -> list[str] | None:
 
 def known_names(
     groups: Mapping[str, Sequence[Example]], tasks: Sequence[str]
-) -> tuple[list[str], dict[str, list[str]]]:
+) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
     """Every sound and every label that occurs in the examples of some tasks.
 
     Returns:
@@ -157,5 +151,5 @@ def known_names(
         labels = {str(example.metadata.get("label") or "") for example in groups[task]}
         if "" in labels:
             raise ConfigError(f"task {task!r} cannot be named: examples need a label each")
-        sets[task] = sorted(labels)
-    return sorted(events), sets
+        sets[task] = tuple(sorted(labels))
+    return tuple(sorted(events)), sets

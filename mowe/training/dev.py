@@ -4,32 +4,30 @@ from typing import Any
 
 import torch
 
-from mowe.hints.naming import NamingAdapter
 from mowe.training.align import label_of
-from mowe.training.prompts import prompt_of, with_tokens
+from mowe.training.prompts import asked, with_tokens
 from mowe.training.run import Run
 
 
+@torch.no_grad()
 def dev_naming(run: Run) -> dict[str, float]:
     """How much of the dev labels is named right under the learned routing.
 
     Returns:
         By task the share of recordings; of tasks about sounds, those whose whole sequence is right.
     """
-    adapter = run.model.adapter
-    assert isinstance(adapter, NamingAdapter)
+    names, found = run.names, {}
+    assert names is not None, "a run whose adapter names nothing is refused"
     run.model.eval()
-    found = {}
     for task in run.config.pretraining.tasks:
         batch = [one for one in run.dev if one.example.task == task]
-        known = [label_of(one.example, adapter.namer) for one in batch]
         if not batch:
             continue
-        with torch.no_grad(), run.accelerator.autocast():
+        known = [label_of(one.example, names) for one in batch]
+        with run.accelerator.autocast():
             named = run.model.adapt(run.store.features(batch)).notes
-        assert named is not None
         wanted: list[Any] = [one.labels.get(task) for one in known]
-        if task in adapter.namer.sets:
+        if task in names.names:
             heard: list[Any] = named.labels[task].argmax(dim=-1).tolist()
         else:
             wanted = [one.events for one in known]
@@ -49,12 +47,11 @@ def dev_losses(run: Run) -> dict[str, float]:
     for task in sorted({sound.example.task for sound in run.dev}):
         batch = [one for one in run.dev if one.example.task == task][: run.config.tuning.batch]
         with run.accelerator.autocast():
-            heard = run.model.adapt(run.store.features(batch))
-            counts = heard.mask.sum(dim=1).tolist()
-            asked = [
-                with_tokens(prompt_of(run.model, sound.example, said), count)
-                for sound, said, count in zip(batch, run.store.texts(batch), counts, strict=True)
+            audio = run.model.adapt(run.store.features(batch)).audio_tokens()
+            prompts = [
+                with_tokens(asked(run.model, run.store, sound), len(tokens))
+                for sound, tokens in zip(batch, audio, strict=True)
             ]
-            loss = run.model.language_model.loss(asked, heard.audio_tokens())
+            loss = run.model.language_model.loss(prompts, audio)
         found[f"dev_{task}"] = loss.item()
     return found

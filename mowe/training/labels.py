@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from mowe.checkpoint import MoWE, load_trained, read_config, read_trained, write_checkpoint
-from mowe.config import AdapterConfig, MoWEConfig
+from mowe.config import MoWEConfig, NamingConfig
 from mowe.data.features import FeatureStore
 from mowe.data.manifest import Example, read_manifest
 from mowe.data.sampling import Sound
@@ -32,7 +32,6 @@ from mowe.hints.naming import (
     LANGUAGE,
     NONE,
     SOUNDS,
-    NamingAdapter,
     frame_statistics,
     stretch_statistics,
     stretches,
@@ -149,17 +148,15 @@ def around_sounds(
     Returns:
         `(sounds, 2 * fused_dim)`, and the position of each.
     """
-    adapter = model.adapter
     points: list[np.ndarray] = []
     places: list[int] = []
-    assert isinstance(adapter, NamingAdapter)
-    size = adapter.config.frames_per_token
+    size = model.config.adapter.frames_per_token
     store.fill([Sound(one) for one, _ in clips], weak=False)
     for start in tqdm(range(0, len(clips), _TOGETHER), desc="sounds", mininterval=5):
         batch = clips[start : start + _TOGETHER]
         features = store.features([Sound(one) for one, _ in batch])
         fused, mask = model.fuse(features), features.base.mask
-        _, said = adapter(fused, mask).notes.events.best()
+        _, said = model.adapter(fused, mask).notes.events.best()
         for row, (_, heard) in enumerate(batch):
             found = [0] if len(heard) == 1 else said[row].nonzero().squeeze(1).tolist()
             if len(found) != len(heard):
@@ -171,7 +168,7 @@ def around_sounds(
 
 
 def of_clips(
-    store: FeatureStore, examples: Sequence[Example], name: str, config: AdapterConfig, seed: int
+    store: FeatureStore, examples: Sequence[Example], name: str, config: NamingConfig, seed: int
 ) -> tuple[np.ndarray, list[int]]:
     """`statistics` of drawn clips of a set's labels, and the position of each one's label.
 
@@ -256,7 +253,8 @@ def refit(
         AudioError: If a recording cannot be used.
     """
     config = read_config(checkpoint)
-    known = [*config.adapter.names, *([SOUNDS] if config.adapter.events else [])]
+    names = _names(config)
+    known = [*names.names, *([SOUNDS] if names.events else [])]
     if unknown := [name for name in sets if name not in known]:
         raise ConfigError(
             f"{checkpoint} does not name {', '.join(unknown)}; its sets are "
@@ -265,22 +263,22 @@ def refit(
     if decoded and LANGUAGE not in sets:
         raise ConfigError(f"a decoder tells the set {LANGUAGE!r}, the sets are {', '.join(sets)}")
     state = dict(read_trained(checkpoint))
-    tokens_only = tuple(name for name in config.adapter.statistics if name != SOUNDS)
+    tokens_only = tuple(name for name in names.statistics if name != SOUNDS)
     model = _with_statistics(config, tokens_only)
     load_trained(model, {name: one for name, one in state.items() if not name.startswith(_AROUND)})
     model.eval()
     store, examples = FeatureStore(model, features), read_manifest(manifest, split="train")
-    found, adapter = {}, model.adapter
-    assert isinstance(adapter, NamingAdapter)
+    found = {}
     if decoded:
         config = _with_decoder(model)
+        names = _names(config)
     for name in sets:
         if name == SOUNDS:
-            clips = draw_sounds(examples, adapter.namer.events, CLIPS, ROWS, seed)
+            clips = draw_sounds(examples, names.events, CLIPS, ROWS, seed)
             found[name] = fit(*around_sounds(model, store, clips))
         else:
-            found[name] = fit(*of_clips(store, examples, name, config.adapter, seed))
-    told = tuple(dict.fromkeys((*config.adapter.statistics, *sets)))
+            found[name] = fit(*of_clips(store, examples, name, names, seed))
+    told = tuple(dict.fromkeys((*names.statistics, *sets)))
     model = _with_statistics(config, told)
     for name, fitted in found.items():
         state |= _tensors(model, name, fitted)
@@ -288,8 +286,19 @@ def refit(
     return model, found
 
 
+def _names(config: MoWEConfig) -> NamingConfig:
+    """What a mixture names.
+
+    Raises:
+        ConfigError: If it names nothing.
+    """
+    if not isinstance(config.adapter, NamingConfig):
+        raise ConfigError(f"{config.preset!r} has no naming adapter, found {config.adapter.kind!r}")
+    return config.adapter
+
+
 def _with_statistics(config: MoWEConfig, told: tuple[str, ...]) -> MoWE:
-    adapter = replace(config.adapter, statistics=told)
+    adapter = replace(_names(config), statistics=told)
     return MoWE.from_config(replace(config, adapter=adapter), device="cpu")
 
 
@@ -302,25 +311,19 @@ def _with_decoder(model: MoWE) -> MoWEConfig:
     config, transcriber = model.config, model.hints.transcriber
     if transcriber is None:
         raise ConfigError(f"{config.preset} has no decoder of transcripts (hints.transcript)")
-    own = config.adapter.names[LANGUAGE]
-    names = {
-        **config.adapter.names,
-        LANGUAGE: tuple(sorted({*own, *transcriber.languages[:COMMON]})),
-    }
-    return replace(config, adapter=replace(config.adapter, names=names, decoded=True))
+    own = _names(config)
+    languages = sorted({*own.names[LANGUAGE], *transcriber.languages[:COMMON]})
+    names = {**own.names, LANGUAGE: tuple(languages)}
+    return replace(config, adapter=replace(own, names=names, decoded=True))
 
 
 def _tensors(model: MoWE, name: str, fitted: Fitted) -> dict[str, Tensor]:
     """The classifier's tensors; of labels, features of weak encoders count for nothing."""
-    adapter = model.adapter
-    assert isinstance(adapter, NamingAdapter)
     bias, columns = torch.from_numpy(fitted.bias).float(), torch.from_numpy(fitted.weight).float()
     if name == SOUNDS:
         return {f"{_AROUND}_weight": columns, f"{_AROUND}_bias": bias}
-    layer, base_dim = adapter.namer.label[name], model.base_encoder.dim
-    assert isinstance(layer, nn.Linear)
-    weight = torch.zeros_like(layer.weight)
-    fused_dim = weight.shape[1] // 2
+    weight = torch.zeros_like(model.adapter.get_parameter(f"namer.label.{name}.weight"))
+    fused_dim, base_dim = weight.shape[1] // 2, model.base_encoder.dim
     for part in range(2):  # means, deviations
         to, of = part * fused_dim, part * base_dim
         weight[:, to : to + base_dim] = columns[:, of : of + base_dim]

@@ -43,15 +43,19 @@ class TrainingLog:
         Args:
             stage: Of the training; its own run in TensorBoard.
             step: Of that stage.
-            scalars: Numbers by name. A sequence holds a number for each weak encoder and is kept
-                as `NAME/ENCODER`; of `usage`, shares of the routing, comes `effective_encoders`
-                too, the exponential of its entropy. `tokens` with `seconds` gives
-                `tokens_per_second`. Texts go to `metrics.jsonl` only.
+            scalars: Numbers by name. `usage` holds the share of each weak encoder, kept as
+                `usage/ENCODER` beside `effective_encoders`, the exponential of its entropy.
+                `tokens` with `seconds` gives `tokens_per_second`. Texts go to `metrics.jsonl` only.
 
         Raises:
-            ValueError: If a sequence has not one number per weak encoder.
+            ValueError: If `usage` has not one number per weak encoder.
         """
-        fields = {**self._flat(scalars), **_memory()}
+        fields: dict[str, Any] = {}
+        for name, value in scalars.items():
+            fields |= self._shares(value) if name == "usage" else {name: value}
+        if "usage" in scalars:
+            fields["effective_encoders"] = effective_number(scalars["usage"])
+        fields |= _memory()
         if scalars.get("tokens") and scalars.get("seconds"):
             fields["tokens_per_second"] = scalars["tokens"] / scalars["seconds"]
         line = {"stage": stage, "step": step, **fields}
@@ -65,12 +69,6 @@ class TrainingLog:
                     writer.add_scalar(name, value, step)
             writer.flush()  # a killed run keeps what it reported
 
-    def close(self) -> None:
-        """Close the event files; a later `write` opens new ones."""
-        for writer in self._writers.values():
-            writer.close()
-        self._writers.clear()
-
     def _writer(self, stage: str, step: int) -> "SummaryWriter":
         if stage not in self._writers:
             from torch.utils.tensorboard import SummaryWriter  # takes a second
@@ -78,21 +76,13 @@ class TrainingLog:
             self._writers[stage] = SummaryWriter(str(self.folder / EVENTS / stage), purge_step=step)
         return self._writers[stage]
 
-    def _flat(self, scalars: dict[str, Any]) -> dict[str, Any]:
-        fields: dict[str, Any] = {}
-        for key, value in scalars.items():
-            if isinstance(value, str) or not isinstance(value, Sequence):
-                fields[key] = value
-                continue
-            if len(value) != len(self.names):
-                raise ValueError(
-                    f"{key} needs {len(self.names)} numbers, one per weak encoder "
-                    f"{list(self.names)}, found {len(value)}"
-                )
-            fields |= {f"{key}/{name}": one for name, one in zip(self.names, value, strict=True)}
-        if scalars.get("usage"):
-            fields["effective_encoders"] = effective_number(scalars["usage"])
-        return fields
+    def _shares(self, usage: Sequence[float]) -> dict[str, float]:
+        if len(usage) != len(self.names):
+            raise ValueError(
+                f"usage needs {len(self.names)} numbers, one per weak encoder "
+                f"{list(self.names)}, found {len(usage)}"
+            )
+        return {f"usage/{name}": one for name, one in zip(self.names, usage, strict=True)}
 
 
 def _memory() -> dict[str, float]:

@@ -57,22 +57,26 @@ def train(config: TrainingConfig) -> Path:
 
 def run_stage(run: Run, stage: Stage, start: int, end: Progress) -> None:
     """Train a stage from step `start` on; a checkpoint says `end` when it is through."""
-    report, optimizer = run.config.report, stage.optimizer
+    report, optimizer, steps = run.config.report, stage.optimizer, stage.settings.steps
     fill(run, stage, start)
     if start:
         load_optimizer(run.checkpoint, optimizer)
     module = run.accelerator.prepare(stage.step)
-    clock = _Clock(report.save_minutes)
-    for number in range(start, stage.steps):
-        set_rate(optimizer, number, stage.steps, run.config.optimizer.warmup)
+    logged = saved = time.monotonic()
+    for number in range(start, steps):
+        set_rate(optimizer, number, steps, run.config.optimizer.warmup)
         found, tokens = backward(run, stage, module, number)
         _descend(run, optimizer)
         if number % report.log_every == 0:
-            read = {"tokens": tokens * (report.log_every if number else 1)} if tokens else {}
-            run.log(stage.name, number, **summed(run, found), **read, seconds=clock.lap())
+            fields = summed(run, found)
+            if tokens:
+                fields["tokens"] = tokens * (report.log_every if number else 1)
+            run.log(stage.name, number, **fields, seconds=time.monotonic() - logged)
+            logged = time.monotonic()
         if report.dev_every and (number + 1) % report.dev_every == 0:
             run.log(stage.name, number, **stage.look(run))
-        if clock.due():
+        if time.monotonic() - saved >= 60 * report.save_minutes:
+            saved = time.monotonic()
             _save(run, optimizer, Progress(stage.name, number + 1))
     _save(run, optimizer, end)
 
@@ -82,14 +86,13 @@ def fill(run: Run, stage: Stage, start: int) -> None:
 
     Past the dense steps few encoders are chosen: what those need is computed when it is needed.
     """
-    dense = range(start, min(stage.dense_steps, stage.steps))
-    dev = run.dev if run.config.report.dev_every else []
-    _fill(run, chain(dev, _drawn(stage, range(start, stage.steps))), weak=False)
-    _fill(run, _drawn(stage, dense), weak=True)
 
+    def drawn(end: int) -> Iterator[Sound]:
+        return (one for number in range(start, end) for one in stage.sampler.step(number))
 
-def _drawn(stage: Stage, steps: range) -> Iterator[Sound]:
-    return (sound for number in steps for sound in stage.sampler.step(number))
+    dev, steps = run.dev if run.config.report.dev_every else [], stage.settings.steps
+    _fill(run, chain(dev, drawn(steps)), weak=False)
+    _fill(run, drawn(min(stage.dense_steps, steps)), weak=True)
 
 
 def _fill(run: Run, sounds: Iterable[Sound], *, weak: bool) -> None:
@@ -164,21 +167,3 @@ def seeded(seed: int, index: int) -> Iterator[None]:
         if torch.cuda.is_available():
             torch.cuda.manual_seed_all(number)
         yield
-
-
-class _Clock:
-    """Seconds between log lines, and when a checkpoint is due."""
-
-    def __init__(self, save_minutes: float) -> None:
-        self.save_seconds = save_minutes * 60
-        self.lapped = self.saved = time.monotonic()
-
-    def lap(self) -> float:
-        before, self.lapped = self.lapped, time.monotonic()
-        return self.lapped - before
-
-    def due(self) -> bool:
-        if time.monotonic() - self.saved < self.save_seconds:
-            return False
-        self.saved = time.monotonic()
-        return True

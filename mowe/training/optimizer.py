@@ -1,29 +1,36 @@
 """What is trained, at which rates, and along which schedule."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping
+from itertools import chain
 
 import torch
-from torch import nn
 
 from mowe.checkpoint import MoWE
 from mowe.errors import ConfigError
 from mowe.model.tuning import is_lora
 
 
-def trained_parameters(model: MoWE, names: Sequence[str]) -> dict[str, list[nn.Parameter]]:
-    """The parameters of what a run trains, by its name in `train`; nothing else gets a gradient.
+def build_optimizer(
+    model: MoWE, names: Collection[str], peaks: Mapping[str, float], weight_decay: float
+) -> torch.optim.AdamW:
+    """AdamW over what is trained; nothing else of the model gets a gradient.
+
+    Args:
+        model: The mixture.
+        names: What a run trains, as in `train`.
+        peaks: Peak rate of all that can be trained in a stage, by the same names.
+        weight_decay: Of every parameter.
 
     Raises:
         ConfigError: If the encoders are named, and the mixture trains none.
     """
-    lora = (one for name, one in model.language_model.named_parameters() if is_lora(name))
+    lora = [one for name, one in model.language_model.named_parameters() if is_lora(name)]
     rooms = {
         "router": [] if model.router is None else list(model.router.parameters()),
         "fusion": list(model.fusion.parameters()),
         "adapter": list(model.adapter.parameters()),
-        "lora": list(lora),
+        "lora": lora,
         "encoders": model.encoder_parameters(),
     }
     if "encoders" in names and not rooms["encoders"]:
@@ -31,30 +38,11 @@ def trained_parameters(model: MoWE, names: Sequence[str]) -> dict[str, list[nn.P
             f"train names 'encoders', but preset {model.config.preset!r} trains none: give one of "
             "its encoders `train` 'lora' or 'full', or leave them out"
         )
-    return {name: rooms[name] for name in names}
-
-
-def build_optimizer(
-    model: MoWE,
-    rooms: Mapping[str, Sequence[nn.Parameter]],
-    peaks: Mapping[str, float],
-    weight_decay: float,
-) -> torch.optim.AdamW:
-    """AdamW over those of the rooms that have a peak rate; all else of the model is frozen.
-
-    Args:
-        model: The mixture.
-        rooms: From `trained_parameters`.
-        peaks: Peak rate of each room that takes part in a stage.
-        weight_decay: Of every parameter.
-    """
+    trained = {name: rooms[name] for name in peaks if name in names and rooms[name]}
     model.requires_grad_(False)
-    groups: list[dict[str, Any]] = []
-    for name, peak in peaks.items():
-        if parameters := list(rooms.get(name, ())):
-            groups.append({"params": parameters, "peak": peak})
-            for parameter in parameters:
-                parameter.requires_grad_(True)
+    for parameter in chain(*trained.values()):
+        parameter.requires_grad_(True)
+    groups = [{"params": room, "peak": peaks[name]} for name, room in trained.items()]
     return torch.optim.AdamW(groups, lr=0.0, weight_decay=weight_decay)
 
 

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import torch
 
+from mowe.data.features import FeatureStore
 from mowe.data.manifest import AUDIO_TAG, Example
+from mowe.data.sampling import Sound
 from mowe.data.tasks import TRANSCRIBE
 from mowe.model import MoWEModel
 from mowe.model.language_model import AUDIO_ID, AUDIO_MARK, IGNORED, Message, Prompt
@@ -21,6 +23,12 @@ def prompt_of(model: MoWEModel, example: Example, said: str = "") -> Prompt:
     marks = int(example.audio is not None)
     messages = conversation(copied(example, said))
     return model.language_model.prompt(messages, [1] * marks, reply=False, texts=[said] * marks)
+
+
+def asked(model: MoWEModel, store: FeatureStore, sound: Sound) -> Prompt:
+    """An example's prompt, told what is said in its recording."""
+    said = store.texts([sound]) if sound.example.audio is not None else [""]
+    return prompt_of(model, sound.example, *said)
 
 
 def with_tokens(prompt: Prompt, count: int) -> Prompt:

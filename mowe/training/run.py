@@ -11,22 +11,13 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, parse_flag_from_env
 
 from mowe.checkpoint import MoWE, fast_dtype, load_trained, read_config, read_trained
-from mowe.config import MoWEConfig, from_dict
+from mowe.config import MoWEConfig, NamingConfig, from_dict
 from mowe.data.features import FeatureStore
 from mowe.data.manifest import Example, read_manifest
-from mowe.data.sampling import (
-    Sound,
-    StepSampler,
-    by_clip,
-    by_task,
-    check_task_weights,
-    limited,
-    upsampled,
-)
+from mowe.data.sampling import Sound, by_task, check_task_weights, limited, upsampled
 from mowe.data.tasks import TRANSCRIBE
 from mowe.errors import ConfigError
 from mowe.files import read_json
-from mowe.hints.naming import NamingAdapter
 from mowe.presets import preset
 from mowe.training.align import known_names
 from mowe.training.config import TrainingConfig, config_to_json, without_missing
@@ -46,6 +37,12 @@ class Run:
     groups: dict[str, list[Example]]  # training examples by task
     dev: list[Sound]
     reports: TrainingLog
+
+    @property
+    def names(self) -> NamingConfig | None:
+        """What the adapter learns to name; None of an adapter that names nothing."""
+        adapter = self.model.config.adapter
+        return adapter if isinstance(adapter, NamingConfig) else None
 
     @property
     def checkpoint(self) -> Path:
@@ -77,7 +74,7 @@ def build_run(config: TrainingConfig) -> Run:
     if config.data.upsampling:
         groups[TRANSCRIBE] = upsampled(groups.get(TRANSCRIBE, []), config.data.upsampling)
     check_task_weights(groups, config.data.task_weights)
-    if config.pretraining.steps and mixture.adapter.kind != "naming":
+    if config.pretraining.steps and not isinstance(mixture.adapter, NamingConfig):
         raise ConfigError(
             f"preset {config.preset!r} has no naming adapter: set pretraining.steps to 0"
         )
@@ -96,9 +93,9 @@ def _model(config: TrainingConfig, mixture: MoWEConfig, device: str) -> MoWE:
     model = MoWE.from_config(mixture, device=device)
     if config.start is not None:
         load_trained(model, read_trained(config.start))
-    elif isinstance(model.adapter, NamingAdapter):
+    elif isinstance(mixture.adapter, NamingConfig):
         rows = model.language_model.embedding.weight.detach().float()
-        model.adapter.text_length.copy_(rows.norm(dim=-1).mean())
+        model.adapter.get_buffer("text_length").copy_(rows.norm(dim=-1).mean())
     return model
 
 
@@ -143,23 +140,20 @@ def _with_names(
     mixture: MoWEConfig, config: TrainingConfig, groups: dict[str, list[Example]]
 ) -> MoWEConfig:
     """The mixture with what its adapter shall name."""
-    if mixture.adapter.kind != "naming":
+    if not isinstance(mixture.adapter, NamingConfig):
         return mixture
     if config.start is not None:
         return _started(config.start, mixture)
     events, names = known_names(groups, config.pretraining.tasks)
-    adapter = replace(
-        mixture.adapter,
-        events=tuple(events),
-        names={name: tuple(labels) for name, labels in names.items()},
-    )
-    return replace(mixture, adapter=adapter)
+    return replace(mixture, adapter=replace(mixture.adapter, events=events, names=names))
 
 
 def _started(start: Path, mixture: MoWEConfig) -> MoWEConfig:
     """The mixture of the checkpoint that a run starts from, with what it learnt to tell apart."""
     found = read_config(start)
-    fresh = replace(found.adapter, events=(), names={}, statistics=(), decoded=False)
+    fresh = found.adapter
+    if isinstance(fresh, NamingConfig):
+        fresh = replace(fresh, events=(), names={}, statistics=(), decoded=False)
     if replace(found, adapter=fresh) != mixture:
         raise ConfigError(f"{start} holds another mixture ({found.preset!r}) than this run's")
     return found
@@ -167,43 +161,7 @@ def _started(start: Path, mixture: MoWEConfig) -> MoWEConfig:
 
 def _dev(config: TrainingConfig, examples: list[Example]) -> list[Sound]:
     """A fixed draw from the development split, every task alike."""
-    found = [one for one in examples if one.metadata.get("split") == "dev" and one.audio]
-    per_task = max(config.report.dev_examples // max(len(by_task(found)), 1), 1)
-    drawn = limited(by_task(found), per_task, config.seed)
+    found = by_task([one for one in examples if one.metadata.get("split") == "dev" and one.audio])
+    per_task = max(config.report.dev_examples // max(len(found), 1), 1)
+    drawn = limited(found, per_task, config.seed)
     return [Sound(example) for group in drawn.values() for example in group]
-
-
-def pretraining_sampler(run: Run) -> StepSampler:
-    """Draws the recordings that are named."""
-    named = {
-        task: [one for one in run.groups[task] if one.audio is not None]
-        for task in run.config.pretraining.tasks
-    }
-    stage = run.config.pretraining
-    return _sampler(run, named, stage.batch * stage.accumulate, run.config.seed + 1)
-
-
-def tuning_sampler(run: Run) -> StepSampler:
-    """Draws the conversations that are learned."""
-    config, stage = run.config, run.config.tuning
-    groups = limited(run.groups, stage.examples_per_task, config.seed)
-    drawn = [
-        one
-        for task, group in run.groups.items()
-        if config.data.task_weights.get(task, 1.0) > 0
-        for one in group
-    ]
-    sampler = _sampler(run, groups, stage.batch * stage.accumulate, config.seed)
-    return replace(sampler, siblings=by_clip(drawn), follow_ups=stage.follow_ups)
-
-
-def _sampler(run: Run, groups: dict[str, list[Example]], size: int, seed: int) -> StepSampler:
-    data = run.config.data
-    return StepSampler(
-        groups=groups,
-        weights=data.task_weights,
-        size=size * run.accelerator.num_processes,
-        seed=seed,
-        versions=data.versions,
-        fixed_version_sources=data.fixed_version_sources,
-    )

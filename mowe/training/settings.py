@@ -100,25 +100,23 @@ class SettingsSection:
         """
         if not isinstance(plain, Mapping):
             raise ConfigError(f"{cls.SECTION or 'a recipe'} must be an object, found {plain!r}")
-        known, kinds = (
-            {one.name: one for one in dataclasses.fields(cls)},
-            typing.get_type_hints(cls),
-        )
-        if unknown := [cls._named(name) for name in plain if name not in known]:
-            raise ConfigError(f"{unknown[0]} is no setting; there are {', '.join(known)}")
-        missing = dataclasses.MISSING
-        for one in known.values():
-            if one.name not in plain and one.default is one.default_factory is missing:
-                raise ConfigError(f"{cls._named(one.name)} is missing")
+        kinds, missing = typing.get_type_hints(cls), dataclasses.MISSING
+        known = {one.name: one for one in dataclasses.fields(cls)}
+        if unknown := [name for name in plain if name not in known]:
+            raise ConfigError(
+                f"{cls._named(unknown[0])} is no setting; there are {', '.join(known)}"
+            )
+        for name, one in known.items():
+            if name not in plain and one.default is one.default_factory is missing:
+                raise ConfigError(f"{cls._named(name)} is missing")
         return cls(**{name: cls._value(name, kinds[name], one) for name, one in plain.items()})
 
     @classmethod
     def _value(cls, name: str, kind: Any, value: Any) -> Any:
         if isinstance(kind, type) and issubclass(kind, SettingsSection):
             return kind.read(value)
-        paths = Path in (kind, *typing.get_args(kind))
-        optional = type(None) in typing.get_args(kind)
-        if not paths or (optional and value is None):
+        options = typing.get_args(kind) or (kind,)
+        if Path not in options or (value is None and type(None) in options):
             return value
         if not isinstance(value, str) or not value:
             raise ConfigError(f"{cls._named(name)} must be a path, found {value!r}")

@@ -1,17 +1,22 @@
 """The two stages of a run: what each draws, what it trains at which rates, how it is looked at."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import torch
 
-from mowe.data.sampling import Sound, StepSampler, micro_batches
+from mowe.data.manifest import Example
+from mowe.data.sampling import Sound, StepSampler, by_clip, limited, micro_batches
 from mowe.model.control import RoutingControl
+from mowe.training.config import PretrainingConfig, TuningConfig
 from mowe.training.dev import dev_losses, dev_naming
-from mowe.training.optimizer import build_optimizer, trained_parameters
-from mowe.training.run import Run, pretraining_sampler, tuning_sampler
+from mowe.training.optimizer import build_optimizer
+from mowe.training.run import Run
 from mowe.training.state import PRETRAINING, TUNING
 from mowe.training.steps import Step
+
+StageConfig = PretrainingConfig | TuningConfig
 
 
 @dataclass(frozen=True)
@@ -19,8 +24,7 @@ class Stage:
     """A stretch of a run with one loss."""
 
     name: str
-    steps: int
-    accumulate: int  # micro-batches of a step, for each process
+    settings: StageConfig
     dense_steps: int  # first steps, in which every weak encoder runs
     sampler: StepSampler
     step: Step
@@ -34,7 +38,7 @@ class Stage:
     def micro_batches(self, run: Run, number: int) -> list[tuple[int, list[Sound]]]:
         """This process's micro-batches of a step, each with its number among all of the stage."""
         processes = run.accelerator.num_processes
-        count = self.accumulate * processes
+        count = self.settings.accumulate * processes
         dealt = micro_batches(self.sampler.step(number), count)
         own = range(run.accelerator.process_index, count, processes)  # neighbours in length
         return [(number * count + place, dealt[place]) for place in own]
@@ -48,15 +52,14 @@ def build_stage(run: Run, name: str) -> Stage:
 def _pretraining(run: Run) -> Stage:
     """Without the language model, the adapter learns to name sounds and labels."""
     config, own = run.config, run.config.pretraining
-    peaks = {"fusion": own.rate, "adapter": own.rate, "router": config.optimizer.router_rate}
+    named = {task: [one for one in run.groups[task] if one.audio is not None] for task in own.tasks}
     return Stage(
         name=PRETRAINING,
-        steps=own.steps,
-        accumulate=own.accumulate,
+        settings=own,
         dense_steps=config.dense_steps,
-        sampler=pretraining_sampler(run),
+        sampler=_sampler(run, own, named, config.seed + 1),
         step=_step(run, reads=False, naming_weight=1.0),
-        optimizer=_optimizer(run, peaks),
+        optimizer=_optimizer(run, own.rate),
         look=dev_naming,
     )
 
@@ -64,27 +67,42 @@ def _pretraining(run: Run) -> Stage:
 def _tuning(run: Run) -> Stage:
     """The paper's loss: the next token of the assistant's words, plus the routing loss."""
     config, own = run.config, run.config.tuning
-    rates = config.optimizer
-    peaks = {"fusion": rates.rate, "adapter": rates.rate, "router": rates.router_rate}
+    weights = config.data.task_weights
+    drawn = chain(*(group for task, group in run.groups.items() if weights.get(task, 1.0) > 0))
+    groups = limited(run.groups, own.examples_per_task, config.seed)
+    sampler = _sampler(run, own, groups, config.seed)
     return Stage(
         name=TUNING,
-        steps=own.steps,
-        accumulate=own.accumulate,
+        settings=own,
         dense_steps=0 if config.pretraining.steps else config.dense_steps,
-        sampler=tuning_sampler(run),
+        sampler=replace(sampler, siblings=by_clip(drawn), follow_ups=own.follow_ups),
         step=_step(run, reads=True, naming_weight=own.naming_weight),
-        optimizer=_optimizer(run, peaks | {"lora": rates.lora_rate}),
+        optimizer=_optimizer(run, config.optimizer.rate, lora=config.optimizer.lora_rate),
         look=dev_losses,
     )
 
 
+def _sampler(
+    run: Run, own: StageConfig, groups: dict[str, list[Example]], seed: int
+) -> StepSampler:
+    data = run.config.data
+    return StepSampler(
+        groups=groups,
+        weights=data.task_weights,
+        size=own.batch * own.accumulate * run.accelerator.num_processes,
+        seed=seed,
+        versions=data.versions,
+        fixed_version_sources=data.fixed_version_sources,
+    )
+
+
 def _step(run: Run, *, reads: bool, naming_weight: float) -> Step:
-    share = run.config.data.mask_share
-    return Step(run.model, run.store, reads=reads, naming_weight=naming_weight, mask_share=share)
+    share, names = run.config.data.mask_share, run.names
+    return Step(run.model, run.store, reads, names, naming_weight, mask_share=share)
 
 
-def _optimizer(run: Run, peaks: dict[str, float]) -> torch.optim.Optimizer:
+def _optimizer(run: Run, rate: float, **more: float) -> torch.optim.Optimizer:
     rates = run.config.optimizer
-    rooms = trained_parameters(run.model, run.config.train)
-    peaks = peaks | {"encoders": rates.encoder_rate}
-    return build_optimizer(run.model, rooms, peaks, rates.weight_decay)
+    peaks = {"fusion": rate, "adapter": rate, "router": rates.router_rate, **more}
+    peaks["encoders"] = rates.encoder_rate
+    return build_optimizer(run.model, run.config.train, peaks, rates.weight_decay)

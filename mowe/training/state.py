@@ -53,7 +53,12 @@ def load_progress(folder: Path, model: MoWEModel) -> Progress | None:
     found = _latest(folder)
     if found is None:
         return None
-    _check(found)
+    anew = f"delete {found} to begin anew"
+    if not check_sums(found, CheckpointError, anew):
+        raise CheckpointError(
+            f"{found} has no {SUMS}, as a version before 0.2 wrote it: finish the run with that "
+            f"version, or {anew}"
+        )
     load_trained(model, load_file(found / _WEIGHTS))
     return Progress(**read_json(found / _PROGRESS, CheckpointError))
 
@@ -77,13 +82,3 @@ def _latest(folder: Path) -> Path | None:
     """The checkpoint; the one before where a run was killed between two renamings."""
     places = (folder, folder.with_suffix(".old"))
     return next((place for place in places if place.is_dir()), None)
-
-
-def _check(folder: Path) -> None:
-    """Compare every file with its sum: a damaged checkpoint is never gone on from by accident."""
-    anew = f"delete {folder} to begin anew"
-    if not check_sums(folder, CheckpointError, anew):
-        raise CheckpointError(
-            f"{folder} has no {SUMS}, as a version before 0.2 wrote it: finish the run with that "
-            f"version, or {anew}"
-        )

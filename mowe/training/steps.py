@@ -12,17 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from mowe.checkpoint import MoWE
+from mowe.config import NamingConfig
 from mowe.data.augment import spec_augment
 from mowe.data.features import FeatureStore
 from mowe.data.sampling import Sound
 from mowe.encoders import EncodedAudio
-from mowe.hints.naming import NamingAdapter
 from mowe.model import Distort, Heard
 from mowe.model.control import RoutingControl
 from mowe.model.language_model import Prompt
 from mowe.model.routing import RoutingLoss, StepRouting, routing_loss
 from mowe.training.align import Label, NamingCounts, label_of, naming_counts, naming_loss
-from mowe.training.prompts import label_tokens, prompt_of, with_tokens
+from mowe.training.prompts import asked, label_tokens, with_tokens
 
 
 class MicroBatch(NamedTuple):
@@ -75,10 +75,10 @@ class Step(nn.Module):
         self,
         model: MoWE,
         store: FeatureStore,
-        *,
         reads: bool,
+        names: NamingConfig | None,
         naming_weight: float,
-        mask_share: float = 0.0,
+        mask_share: float,
     ) -> None:
         """Wrap a mixture.
 
@@ -86,13 +86,14 @@ class Step(nn.Module):
             model: The mixture.
             store: Where its features come from.
             reads: The language model takes part; without it only names are learned.
+            names: What the adapter learns to name; None of an adapter that names nothing.
             naming_weight: Factor of the naming loss; 0 leaves it out.
             mask_share: Of SpecAugment; 0 masks nothing.
         """
         super().__init__()
         self.model, self.store, self.mask_share = model, store, mask_share
-        names = isinstance(model.adapter, NamingAdapter)
-        self.reads, self.naming_weight = reads, naming_weight if names else 0.0
+        self.reads, self.names = reads, names if naming_weight else None
+        self.naming_weight = naming_weight
 
     @torch.no_grad()
     def prepare(self, sounds: Sequence[Sound], *, alone: bool) -> MicroBatch:
@@ -103,9 +104,10 @@ class Step(nn.Module):
             alone: This process has no other micro-batch in this step, so that base features may
                 keep their graph; of several they would fill the memory, and are encoded again.
         """
+        sounds = sorted(sounds, key=lambda one: one.example.audio is None)  # text alone comes last
+        prompts = [asked(self.model, self.store, one) for one in sounds] if self.reads else []
         heard = [one for one in sounds if one.example.audio is not None]
-        prompts = self._prompts(heard, [one for one in sounds if one.example.audio is None])
-        known = self._known(heard)
+        known = [label_of(one.example, self.names) for one in heard] if self.names else []
         counts = [len(heard), sum(map(label_tokens, prompts)), *naming_counts(known)]
         base, routed = None, torch.zeros(self.model.config.pool_size, dtype=torch.float64)
         if heard:
@@ -131,54 +133,31 @@ class Step(nn.Module):
         """
         heard, zero = None, torch.zeros((), device=self.model.device)
         routing = RoutingLoss(zero, zero, zero, zero) if self.model.router is not None else None
-        next_token, named = (zero if self.reads else None), zero
+        next_token, named, tokens = (zero if self.reads else None), zero, 0
         if batch.sounds:
             features = self.store.features(batch.sounds, control, batch.base)
             heard = self.model.adapt(features, masking(self.mask_share, seed))
             if self.model.router is not None:
                 routing = routing_loss(features.routing, whole.routing)
-            if self.naming_weight:
+            if self.names:
                 named = naming_loss(heard.notes, batch.known, whole.naming)
         total = self.naming_weight * named
         if routing is not None:
             total = total + self.model.config.routing.loss_weight * routing.total
-        prompts = _placed(batch.prompts, heard)
-        if prompts:
-            next_token = self._next_token(prompts, heard) / whole.label_tokens
+        if batch.prompts:
+            next_token, tokens = self._next_token(batch.prompts, heard)
+            next_token = next_token / whole.label_tokens
             total = total + next_token
-        tokens = sum(len(prompt.ids) for prompt in prompts)
         return StepLoss(total, next_token, named, routing, tokens)
 
-    def _next_token(self, prompts: Sequence[Prompt], heard: Heard | None) -> Tensor:
-        """Sum of the next-token losses."""
+    def _next_token(self, prompts: Sequence[Prompt], heard: Heard | None) -> tuple[Tensor, int]:
+        """Sum of the next-token losses, and how many tokens are read."""
         audio = heard.audio_tokens() if heard is not None else []
         nothing = torch.zeros(0, self.model.language_model.dim, device=self.model.device)
         audio += [nothing] * (len(prompts) - len(audio))
-        mean = self.model.language_model.loss(prompts, audio)
-        return mean * sum(map(label_tokens, prompts))
-
-    def _prompts(self, heard: Sequence[Sound], silent: Sequence[Sound]) -> list[Prompt]:
-        if not self.reads:
-            return []
-        texts = zip(heard, self.store.texts(heard), strict=True)
-        asked = [prompt_of(self.model, sound.example, said) for sound, said in texts]
-        return asked + [prompt_of(self.model, sound.example) for sound in silent]
-
-    def _known(self, heard: Sequence[Sound]) -> list[Label]:
-        adapter = self.model.adapter
-        if not self.naming_weight or not isinstance(adapter, NamingAdapter):
-            return []
-        return [label_of(one.example, adapter.namer) for one in heard]
-
-
-def _placed(prompts: Sequence[Prompt], heard: Heard | None) -> list[Prompt]:
-    """The prompts with as many places as their recordings have audio tokens."""
-    if heard is None or not prompts:  # nothing is heard, or the language model is not asked
-        return list(prompts)
-    counts = heard.mask.sum(dim=1).tolist()
-    heard_prompts, silent = prompts[: len(counts)], prompts[len(counts) :]
-    placed = [with_tokens(one, count) for one, count in zip(heard_prompts, counts, strict=True)]
-    return [*placed, *silent]
+        placed = [with_tokens(*one) for one in zip(prompts, map(len, audio), strict=True)]
+        mean = self.model.language_model.loss(placed, audio)
+        return mean * sum(map(label_tokens, placed)), sum(len(one.ids) for one in placed)
 
 
 def masking(share: float, seed: int) -> Distort:

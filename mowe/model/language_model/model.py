@@ -241,6 +241,12 @@ class LanguageModel(nn.Module):
         logits = self.model.get_output_embeddings()(hidden)
         return F.cross_entropy(logits.float(), labels)
 
+    def with_reply(self, prompt: Prompt, text: str) -> Prompt:
+        """A prompt that ends where a reply begins, with these words as the reply to be scored."""
+        words = torch.tensor(self.encode(text), dtype=torch.long)
+        labels = torch.cat([torch.full_like(prompt.ids, IGNORED), words])
+        return Prompt(torch.cat([prompt.ids, words]), labels)
+
     def log_likelihoods(self, prompts: Sequence[Prompt], audio: Sequence[Tensor]) -> Tensor:
         """Sum of the log-probabilities of each example's assistant words, in nats, `(batch,)`."""
         hidden, labels = self._label_states(prompts, audio)
