@@ -97,6 +97,9 @@ def test_a_verdict_over_several_comparisons_counts_them():
     unknown = {**found, "experiment": "another"}
     assert len(judged(unknown)) == 3
     assert "the claim holds where" not in verdict_sentence(unknown)
+    says = [{**one, "judged": one["says"] == "worse"} for one in several]
+    assert [one["arm"] for one in judged({**found, "comparisons": says})] == ["entropy only"]
+    assert "where each is worse" in verdict_sentence({**found, "expects": "worse"})
     assert "nothing was compared" in verdict_sentence({**found, "comparisons": []})
 
 

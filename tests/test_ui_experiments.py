@@ -6,7 +6,7 @@ import gradio as gr
 import pytest
 from experimenting import arm, result, write_results
 
-from mowe.ui.experiments.handlers import NO_RESULTS, ExperimentEvents, Hearing
+from mowe.ui.experiments.handlers import NO_RESULTS, ExperimentEvents, Hearing, Overview
 
 VERDICT, FOREST, DIFFERENCES, CHART, ACCURACIES, MADE, ROUTED, ARM, SHARES, HEARD = range(10)
 
@@ -23,12 +23,16 @@ def events(tmp_path):
     return ExperimentEvents(write_results(tmp_path / "results", **files))
 
 
+def opening(events, chosen=None):
+    return Overview(*events.open(chosen)[: len(Overview._fields)])
+
+
 def figure(plot):
     return json.loads(plot.value["plot"])
 
 
 def test_the_tab_opens_with_a_row_a_claim_and_a_mark_for_each_scale(events):
-    opened = events.open(None)
+    opened = opening(events)
     assert opened.table.split("\n")[:4] == [
         "| Claim | fast | lm | test |",
         "| --- | :---: | :---: | :---: |",
@@ -46,14 +50,15 @@ def test_the_tab_opens_with_a_row_a_claim_and_a_mark_for_each_scale(events):
 
 
 def test_what_was_chosen_stays_chosen_while_it_is_there(events):
-    assert events.open("worth-lm").choice.value == "worth-lm"
+    assert opening(events, "worth-lm").choice.value == "worth-lm"
+    assert "○ **Undecided:**" in events.open("worth-lm")[len(Overview._fields) + VERDICT]
     (events.folder / "worth-lm.json").unlink()
-    assert events.open("worth-lm").choice.value == "worth"
+    assert opening(events, "worth-lm").choice.value == "worth"
 
 
 def test_a_damaged_file_costs_a_sentence(events):
     write_results(events.folder, ways='{"claim": 3', worth=result(arms=3))
-    opened = events.open(None)
+    opened = opening(events)
     assert opened.notice.value.split("\n\n") == [
         "**Left out:** results/ways.json is not JSON: Expecting ',' delimiter at character 12.",
         "**Left out:** worth.json is no result file: arms must be a list, found int.",
@@ -64,7 +69,7 @@ def test_a_damaged_file_costs_a_sentence(events):
 
 
 def test_without_results_the_tab_says_where_they_come_from(tmp_path):
-    opened = ExperimentEvents(tmp_path / "nowhere").open(None)
+    opened = opening(ExperimentEvents(tmp_path / "nowhere"))
     assert opened.notice.value == NO_RESULTS
     assert (opened.everything.visible, opened.notice.visible) == (False, True)
     assert all(one == gr.skip() for one in ExperimentEvents(tmp_path).show(None))

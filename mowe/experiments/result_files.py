@@ -42,11 +42,13 @@ _COMPARISON: dict[Any, Any] = {
     **dict.fromkeys(("arm", "against", "task", "source"), str),
     **dict.fromkeys(("difference", "low", "high", "p", "p_corrected", "detectable"), float),
     "says": tuple(_SAID),
+    "judged?": bool,
 }
 _SHAPE: dict[Any, Any] = {
     **dict.fromkeys(("experiment", "claim", "published", "verdict"), str),
     "scale": SCALES,
     "split": ("dev", "test"),
+    "expects?": tuple(_SAID),
     "arms": [_ARM],
     "comparisons": [_COMPARISON],
     "data": {"tasks": {str: {f"{split}?": {"clips": int} for split in ("train", "dev", "test")}}},
@@ -143,7 +145,13 @@ def _misfit_of_object(found: object, shape: dict[Any, Any], place: str) -> str:
 
 
 def judged(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The comparisons that the claim is judged by; all of an experiment that is not known here."""
+    """The comparisons that the claim is judged by.
+
+    A file that does not say is judged as its experiment is today; one of an experiment that is not
+    known here, by all.
+    """
+    if any("judged" in one for one in found["comparisons"]):
+        return [one for one in found["comparisons"] if one.get("judged")]
     known = _known().get(found["experiment"])
     if known is None:
         return list(found["comparisons"])
@@ -166,7 +174,8 @@ def verdict_sentence(found: Mapping[str, Any]) -> str:
     counts = Counter(one["says"] for one in some)
     words = [f"{counts[word]} {word}" for word in _SAID if counts[word]]
     known = _known().get(found["experiment"])
-    needed = f"; the claim holds where each is {known.expects}" if known else ""
+    expects = found.get("expects") or (known.expects if known else "")
+    needed = f"; the claim holds where each is {expects}" if expects else ""
     seen = sorted(one["detectable"] for one in some)
     return (
         f"{title} of {len(some)} comparisons {', '.join(words)}{needed}. "

@@ -92,7 +92,8 @@ def summarize(
     found = [_compare(pair, right, held) for pair in pairs]
     p = judge.corrected([one.p for one in found])
     comparisons = [
-        _compared(pair, one, value) for pair, one, value in zip(pairs, found, p, strict=True)
+        {**_compared(pair, one, value), "judged": pair in experiment.compared}
+        for pair, one, value in zip(pairs, found, p, strict=True)
     ]
     return {
         "experiment": experiment.name,
@@ -101,6 +102,7 @@ def summarize(
         "scale": runs.place.scale,
         "split": split,
         "verdict": _verdict(experiment, comparisons),
+        "expects": experiment.expects,
         "data": _data(runs, clips),
         "budget": {**_BUDGETS[runs.place.scale], "seeds": experiment.seeds},
         "arms": arms,
@@ -283,11 +285,7 @@ def _compared(pair: Pair, found: Difference, p: float) -> dict[str, Any]:
 
 def _verdict(experiment: Experiment, comparisons: Sequence[Mapping[str, Any]]) -> str:
     """Of the claim: it fails where one comparison says another thing than it expects."""
-    said = [
-        one["says"]
-        for one in comparisons
-        if Pair(one["arm"], one["against"], one["task"], one["source"]) in experiment.compared
-    ]
+    said = [one["says"] for one in comparisons if one["judged"]]
     if all(one == experiment.expects for one in said):
         return HOLDS
     contrary = [one for one in said if one not in (experiment.expects, judge.UNDECIDED)]

@@ -71,20 +71,21 @@ class ExperimentEvents:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def open(self, chosen: str | None) -> Overview:
-        """All experiments, as the files are now; the one that was chosen stays chosen."""
+    def open(self, chosen: str | None) -> tuple[Any, ...]:
+        """`Overview` and what `show` fills, as the files are now; what was chosen stays so."""
         found, faults = read_folder(self.folder)
         told = [f"**Left out:** {fault}." for fault in faults]
         if not found:
             told.append(NO_RESULTS)
         choices = [(_name(one), name) for name, one in found.items()]
         value = chosen if chosen in found else next(iter(found), None)
-        return Overview(
+        overview = Overview(
             gr.Markdown("\n\n".join(told), visible=bool(told)),
             gr.Column(visible=bool(found)),
             overview_table(list(found.values())),
             gr.Dropdown(choices=choices, value=value),
         )
+        return (*overview, *self.show(value))
 
     def show(self, chosen: str | None) -> tuple[Any, ...]:
         """Everything about one experiment: `Shown`, its hearing spread out."""

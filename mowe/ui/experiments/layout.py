@@ -51,8 +51,7 @@ def build_experiments_tab(tab: gr.Tab, folder: Path = FOLDER) -> None:
         shown = _build_shown()
     overview = Overview(notice, everything, table, choice)
     outputs = [*shown[:-1], *shown.hearing]
-    opened = tab.select(events.open, choice, [*overview], **QUIET)
-    opened.then(events.show, choice, outputs, **QUIET)
+    tab.select(events.open, choice, [*overview, *outputs], **QUIET)
     choice.input(events.show, choice, outputs, trigger_mode="always_last", **QUIET)
     arm = shown.hearing.arm
     arm.input(events.hear, [choice, arm], [*shown.hearing], trigger_mode="always_last", **QUIET)
