@@ -132,8 +132,12 @@ def _made(
         return
     context = multiprocessing.get_context("spawn")  # a fork of torch's threads may hang
     with ProcessPoolExecutor(jobs, context, _begin, (place, arms)) as pool:
-        for (arm, seed), found in zip(pairs, pool.map(_run, pairs), strict=True):
-            yield arm, seed, found
+        try:
+            for (arm, seed), found in zip(pairs, pool.map(_run, pairs), strict=True):
+                yield arm, seed, found
+        except BaseException:  # the rest would be made for nobody
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
 def _language_model(**changes: Any) -> LanguageModel:
