@@ -127,6 +127,7 @@ TASKS = tuple(task.name for task in FAST.tasks)
 UNSEEN = ("ravdess", "amazon-queen")  # sources of voices
 TINY = POOL[0]
 SPEAKER, SOUND = "speaker", "sound"
+FIVE_TWINS = replace(PAPER, name="five twins", pool=tuple(f"{name}{TWIN}" for name in POOL))
 HEARD_SPEECH, HEARD_ELSE = ("word", "digit", "emotion"), ("sound", "effect", "gender", "instrument")
 
 EXPERIMENTS: tuple[Experiment, ...] = (
@@ -198,7 +199,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
             _pool(TINY, SPEAKER, SOUND, "music"),
             PAPER,
             replace(PAPER, name="five copies", pool=_copies(TINY, 5)),
-            replace(PAPER, name="five twins", pool=tuple(f"{name}{TWIN}" for name in POOL)),
+            FIVE_TWINS,
         ),
         pairs=(Pair(PAPER.name, "five copies"),),
     ),
@@ -235,8 +236,17 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         ),
     ),
     Experiment(
+        name="knowledge",
+        claim="The gain is the encoders' knowledge, not the size of the architecture",
+        expects=WORSE,
+        against=PAPER.name,
+        arms=(PAPER, FIVE_TWINS, BASE_ONLY),
+        pairs=(Pair(FIVE_TWINS.name, PAPER.name),),
+        with_language_model=(PAPER.name, FIVE_TWINS.name, BASE_ONLY.name),
+    ),
+    Experiment(
         name="replacement",
-        claim="The gain is the encoders' knowledge, not the architecture's size",
+        claim="No single encoder can be left out, or replaced by a random twin or log-mel spectrogram",
         expects=WORSE,
         against=PAPER.name,
         arms=(

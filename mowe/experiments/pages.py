@@ -238,20 +238,28 @@ def _routing_table(arms: Sequence[_Found]) -> list[str]:
     ]  # fmt: skip
     rows = []
     for arm in arms:
-        told = arm["routing"].get("dependent") or arm["routing"]["independent"]
-        information = told["information_within_sources"]
         rows.append(
             [
                 arm["name"],
                 f"{arm['accuracy']:.3f}",
                 f"{arm['without_weak']:.3f}" if "without_weak" in arm else "",
                 f"{arm['regret']:+.3f}" if "regret" in arm else "",
-                ", ".join(f"{value:.1f}" for value in told["effective_encoders"]),
-                f"{told['collapsed']:.0%}",
-                f"{sum(information) / len(information):.3f}",
+                *_of_dependent(arm["routing"].get("dependent")),
             ]
         )
     return _table(head, rows)
+
+
+def _of_dependent(router: _Found | None) -> list[str]:
+    """What the table says of a data-dependent router; nothing where there is none."""
+    if router is None:
+        return ["", "", ""]
+    information = router["information_within_sources"]
+    return [
+        ", ".join(f"{value:.1f}" for value in router["effective_encoders"]),
+        f"{router['collapsed']:.0%}",
+        f"{sum(information) / len(information):.3f}",
+    ]
 
 
 def _shares(arm: _Found) -> str:
