@@ -246,7 +246,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     ),
     Experiment(
         name="replacement",
-        claim="No single encoder can be left out, or replaced by a random twin or log-mel spectrogram",
+        claim="No encoder can be left out, or replaced by its random twin or a log-mel spectrogram",
         expects=WORSE,
         against=PAPER.name,
         arms=(
