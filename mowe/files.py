@@ -35,6 +35,19 @@ def replace_file(path: Path, content: bytes, writer: str = "") -> None:
     partial.replace(path)
 
 
+def between_marks(page: str, content: str, marks: tuple[str, str], error: type[MoweError]) -> str:
+    """A page with `content` between its two marks.
+
+    Raises:
+        MoweError: Of the kind asked for, if the page lacks a mark.
+    """
+    begin, end = marks
+    start, stop = page.find(begin), page.find(end)
+    if not 0 <= start < stop:
+        raise error(f"the page needs the marks {begin} and {end}, in this order")
+    return f"{page[: start + len(begin)]}\n\n{content.strip()}\n\n{page[stop:]}"
+
+
 # --- JSON ---------------------------------------------------------------------------------------
 
 

@@ -64,12 +64,31 @@ def visits(browser: Browser, served: str) -> Iterator[Callable[..., Page]]:
     assert strays == []
 
 
+# resolves when what a selector finds has kept its number, place and size for ten frames
+_STILL = """selector => new Promise(done => {
+    let before = "", frames = 0;
+    const look = () => {
+        const found = [...document.querySelectorAll(selector)];
+        const now = JSON.stringify(found.map(one => one.getBoundingClientRect()));
+        frames = now === before ? frames + 1 : 0;
+        before = now;
+        frames < 10 ? requestAnimationFrame(look) : done();
+    };
+    look();
+})"""
+
+
+def wait_until_still(page: Page, selector: str) -> None:
+    """Wait until what is there has been drawn in its last place."""
+    page.evaluate(_STILL, selector)
+
+
 def open_tab(page: Page, name: str) -> None:
     """Open a tab, from the menu of those that do not fit where it is there."""
     tab = page.get_by_role("tab", name=name, exact=True)
     more = page.locator(".overflow-menu > button")
     expect(tab.or_(more).first).to_be_visible(timeout=PATIENCE)
-    page.wait_for_timeout(300)  # which tabs fit is measured after they are drawn
+    wait_until_still(page, "[role=tab]")  # which of them fit is measured after they are drawn
     if tab.is_visible():
         tab.click()
     else:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browsing import DESKTOP, PATIENCE, PHONE, open_tab, visits
+from browsing import DESKTOP, PATIENCE, PHONE, open_tab, visits, wait_until_still
 from playwright.sync_api import Page, expect
 from serving import serve, write_examples, write_tone
 
@@ -63,7 +63,7 @@ def open_map(page: Page) -> Page:
     open_tab(page, "Map")
     expect(page.get_by_label("Shown")).to_have_value(re.compile("recordings, mixture mini"))
     page.locator("#map canvas").first.wait_for(timeout=SLOW)
-    page.wait_for_timeout(500)
+    wait_until_still(page, "#map canvas")
     return page
 
 

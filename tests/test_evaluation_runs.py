@@ -25,12 +25,14 @@ from mowe.evaluation.baselines.noise import like_noise
 from mowe.evaluation.baselines.whisper import WhisperReader
 from mowe.evaluation.suites import find_suite
 from mowe.evaluation.summary import judged
-from mowe.evaluation.table import BEGIN, END, between_marks, markdown
+from mowe.evaluation.table import MARKS, markdown
 from mowe.evaluation.table import main as table_main
 from mowe.evaluation.tasks import EACH, MANIFEST, SUITES, TASKS, Group, Suite, Task
+from mowe.files import between_marks
 from mowe.hints.decoder import WhisperDecoder
 from mowe.hints.vocabulary import byte_vocabulary
 
+BEGIN, END = MARKS
 RATE = 16_000
 PITCHES = {"dog bark": 200.0, "rain": 3000.0}  # Hz
 
@@ -434,4 +436,4 @@ def test_the_table_goes_between_the_marks_of_a_page(tiny, manifest, capsys):
 
 def test_marks_in_the_wrong_order_are_refused():
     with pytest.raises(ConfigError, match="in this order"):
-        between_marks(f"{END} {BEGIN}", "x")
+        between_marks(f"{END} {BEGIN}", "x", MARKS, ConfigError)

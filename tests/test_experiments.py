@@ -44,7 +44,7 @@ from mowe.experiments.labelled import (
     read_suite,
 )
 from mowe.experiments.pages import (
-    marked,
+    MARKS,
     mixed_commits,
     paper_page,
     readme_part,
@@ -63,6 +63,7 @@ from mowe.experiments.results import (
 )
 from mowe.experiments.runs import Place, Runs, fingerprint
 from mowe.experiments.ways import WAYS, weighted
+from mowe.files import between_marks
 from mowe.presets import TINY_RANDOM
 
 HELPFUL, USELESS = "helpful", "useless"
@@ -468,7 +469,7 @@ def test_experiments_name_arms_that_they_have() -> None:
     for one in EXPERIMENTS:
         names = [arm.name for arm in one.arms]
         assert len(set(names)) == len(names), one.name
-        for pair in (*one.compared, *(one.all_against if one.against else ())):
+        for pair in (*one.compared, *one.all_against):
             assert {pair.first, pair.second} <= set(names), one.name
     by_name: dict[str, set[str]] = {}
     for arm in (arm for one in EXPERIMENTS for arm in one.arms):
@@ -641,7 +642,7 @@ def test_pages_are_what_the_result_files_say() -> None:
     assert (ROOT / "docs/PAPER.md").read_text(encoding="utf-8") == paper_page(found)
     assert (ROOT / "docs/ROUTING.md").read_text(encoding="utf-8") == routing_page(found)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert marked(readme, readme_part(found)) == readme
+    assert between_marks(readme, readme_part(found), MARKS, ExperimentError) == readme
 
 
 def test_results_are_of_arms_as_they_are_now() -> None:

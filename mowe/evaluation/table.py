@@ -9,9 +9,9 @@ from typing import Any
 from mowe.errors import ConfigError, MoweError
 from mowe.evaluation.aims import aims_table, table_row
 from mowe.evaluation.baselines import GUESSES
-from mowe.files import read_json, replace_file
+from mowe.files import between_marks, read_json, replace_file
 
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+MARKS = ("<!-- results:begin -->", "<!-- results:end -->")
 _GUESSED = f" Noise instead of the recording: at most {GUESSES} questions a task."
 HEAD = ("group", "task", "source", "examples", "measure", "value", "95 %")
 
@@ -67,18 +67,6 @@ def caption(result: Mapping[str, Any]) -> str:
     )
 
 
-def between_marks(page: str, content: str) -> str:
-    """The page with `content` between its two marks.
-
-    Raises:
-        ConfigError: If the page lacks a mark.
-    """
-    start, end = page.find(BEGIN), page.find(END)
-    if not 0 <= start < end:
-        raise ConfigError(f"the page needs the marks {BEGIN} and {END}, in this order")
-    return f"{page[: start + len(BEGIN)]}\n\n{content.strip()}\n\n{page[end:]}"
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0 with the table, 1 with one sentence."""
     parser = argparse.ArgumentParser(prog="python -m mowe.evaluation.table", description=__doc__)
@@ -91,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(markdown(result))
             return 0
         content = f"{aims_table(result)}\n{caption(result)}"
-        page = between_marks(given.readme.read_text(encoding="utf-8"), content)
+        page = between_marks(given.readme.read_text(encoding="utf-8"), content, MARKS, ConfigError)
         replace_file(given.readme, page.encode())
     except (MoweError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mowe.errors import ExperimentError
 from mowe.experiments import fast
 from mowe.experiments.arms import Arm
 from mowe.experiments.fast import Data, bits_to_text
@@ -160,28 +159,24 @@ def _train(answerer: Answerer, seed: int) -> list[float]:
     arm = probe.arm
     total = STEPS_FROM_NOTHING if arm.from_nothing else STEPS
     learned = [one for one in model.parameters() if one.requires_grad]
-    rates = {"probe": COLD_RATE if arm.from_nothing else WARM_RATE, "lora": LORA_RATE}
+    rate = COLD_RATE if arm.from_nothing else WARM_RATE
     groups = [
-        {"params": list(probe.parameters()), "lr": rates["probe"]},
-        {"params": learned, "lr": rates["lora"]},
+        {"params": list(probe.parameters()), "lr": rate},
+        {"params": learned, "lr": LORA_RATE},
     ]
-    optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
-    draws, losses = fast.draws(arm, seed + 1, answerer.data, BATCH, total), []
+    drawn = fast.draws(arm, seed + 1, answerer.data, BATCH, total)
     torch.manual_seed(seed + 2000)
     probe.train()
     model.train()
-    for step in range(total):
-        for group, rate in zip(optimizer.param_groups, rates.values(), strict=True):
-            group["lr"] = rate * min((step + 1) / WARM_UP, (total - step) / (total - WARM_UP))
-        loss = answerer.loss(draws[step])
-        if not bool(loss.isfinite()):
-            raise ExperimentError(f"{arm.name}, seed {seed}: the loss is no number at step {step}")
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_([*probe.parameters(), *learned], 1.0)
-        optimizer.step()
-        if step % 25 == 24:
-            losses.append(round(loss.item(), 4))
+    losses = fast.descend(
+        lambda step: answerer.loss(drawn[step]),
+        total,
+        groups,
+        [*probe.parameters(), *learned],
+        warm_up=WARM_UP,
+        told=25,
+        name=f"{arm.name}, {seed}",
+    )
     probe.eval()
     model.eval()
     return losses

@@ -83,9 +83,9 @@ class Experiment:
 
     @property
     def all_against(self) -> tuple[Pair, ...]:
-        """Every arm beside the one that it is compared with."""
+        """Every arm beside the one that they are compared with; none where there is none."""
         others = (one.name for one in self.arms if one.name != self.against)
-        return tuple(Pair(name, self.against) for name in others)
+        return tuple(Pair(name, self.against) for name in others if self.against)
 
 
 def _among(pairs: tuple[Pair, ...], arms: tuple[Arm, ...]) -> tuple[Pair, ...]:

@@ -1,13 +1,13 @@
 """One arm, one seed, at the fast scale: train the probe, then ask it about what is held out."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mowe.errors import ExperimentError
 from mowe.experiments.arms import Arm, Stretch
@@ -48,13 +48,13 @@ def shared_data(clips: Sequence[Labelled], bank: Bank, language_model: LanguageM
     """Labels and questions as a language model's embeddings, beside the features."""
     labels = labels_of_tasks(clips)
     tasks = list(labels)
-    places = {(task, label): 0 for task in tasks for label in labels[task]}
-    places = {key: place for place, key in enumerate(places)}
-    embedded = torch.stack([_embedding(f" {label}", language_model) for _, label in places])
+    pairs = [(task, label) for task in tasks for label in labels[task]]
+    places = {pair: place for place, pair in enumerate(pairs)}
+    embedded = language_model.words([label for _, label in pairs])
     asked = {text: _embedding(text, language_model) for text in {one.question for one in clips}}
     words = LabelWords(
-        torch.nn.functional.normalize(embedded, dim=1),
-        torch.tensor([tasks.index(task) for task, _ in places]),
+        nn.functional.normalize(embedded, dim=1),
+        torch.tensor([tasks.index(task) for task, _ in pairs]),
         torch.stack([asked[one.question] for one in clips]),
     )
     return Data(
@@ -62,7 +62,7 @@ def shared_data(clips: Sequence[Labelled], bank: Bank, language_model: LanguageM
         bank,
         words,
         tasks,
-        [label for _, label in places],
+        [label for _, label in pairs],
         torch.tensor([places[one.task, one.label] for one in clips]),
         torch.tensor([tasks.index(one.task) for one in clips]),
     )
@@ -70,8 +70,8 @@ def shared_data(clips: Sequence[Labelled], bank: Bank, language_model: LanguageM
 
 @torch.inference_mode()
 def _embedding(text: str, language_model: LanguageModel) -> Tensor:
-    ids = language_model.tokenizer(text, add_special_tokens=False)["input_ids"]
-    return language_model.embedding(torch.tensor(ids)).mean(dim=0).float().clone()
+    """Of a text that begins; `LanguageModel.words` is about texts behind others."""
+    return language_model.embedding(torch.tensor(language_model.encode(text))).mean(dim=0).float()
 
 
 def run(arm: Arm, seed: int, data: Data) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def run(arm: Arm, seed: int, data: Data) -> dict[str, Any]:
 
     Returns:
         `right`: by routing and split, one bit a clip; `chosen`: by split, the encoders picked by
-        each router; `seconds`; `losses`.
+        each router; `gradients`, where there are routers; `losses`; `cpu_seconds`.
 
     Raises:
         ExperimentError: If nothing is left to train on, or the loss is no number.
@@ -103,27 +103,63 @@ def train(arm: Arm, seed: int, data: Data) -> tuple[Probe, list[float]]:
     torch.manual_seed(seed)
     probe = Probe(arm, data.bank, data.words)
     torch.manual_seed(seed + 1000)  # whatever the arm's size drew
-    optimizer = torch.optim.AdamW(_rates(probe), weight_decay=0.01, fused=True)
-    rates = [group["lr"] for group in optimizer.param_groups]
-    way, losses = WAYS[arm.way], []
+    way = WAYS[arm.way]
     total = sum(one.steps for one in arm.stretches)
     drawn = draws(arm, seed, data)
     probe.train()
-    for step in range(total):
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            left = (total - step) / (total - WARM_UP) if total > WARM_UP else 1.0
-            group["lr"] = rate * min((step + 1) / WARM_UP, left)
+
+    def loss(step: int) -> Tensor:
         rows = drawn[step]
-        loss = way(probe, probe.batch(rows, data.task_of[rows], data.targets[rows]), step / total)
+        return way(probe, probe.batch(rows, data.task_of[rows], data.targets[rows]), step / total)
+
+    parameters = list(probe.parameters())
+    losses = descend(
+        loss, total, _rates(probe), parameters, warm_up=WARM_UP, told=50, name=f"{arm.name}, {seed}"
+    )
+    return probe.eval(), losses
+
+
+def descend(
+    loss_of: Callable[[int], Tensor],
+    total: int,
+    rates: list[dict[str, Any]],
+    parameters: Sequence[nn.Parameter],
+    *,
+    warm_up: int,
+    told: int,
+    name: str,
+) -> list[float]:
+    """Take `total` steps of AdamW, their rates rising, then falling to nothing.
+
+    Args:
+        loss_of: The loss of a step, by its number.
+        total: Steps.
+        rates: Parameters with their learning rate, as torch's optimizers take them.
+        parameters: All of them; their gradient is cut to a length of 1.
+        warm_up: Steps in which the rates rise.
+        told: Every how many steps the loss is kept.
+        name: Of the run, for the error.
+
+    Raises:
+        ExperimentError: If a loss is no number.
+    """
+    optimizer = torch.optim.AdamW(rates, weight_decay=0.01, fused=True)
+    full = [group["lr"] for group in optimizer.param_groups]
+    losses = []
+    for step in range(total):
+        for group, rate in zip(optimizer.param_groups, full, strict=True):
+            left = (total - step) / (total - warm_up) if total > warm_up else 1.0
+            group["lr"] = rate * min((step + 1) / warm_up, left)
+        loss = loss_of(step)
         if not bool(loss.isfinite()):
-            raise ExperimentError(f"{arm.name}, seed {seed}: the loss is no number at step {step}")
+            raise ExperimentError(f"{name}: the loss is no number at step {step}")
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(probe.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        if step % 50 == 49:
+        if (step + 1) % told == 0:
             losses.append(round(loss.item(), 4))
-    return probe.eval(), losses
+    return losses
 
 
 def _rates(probe: Probe) -> list[dict[str, Any]]:
@@ -193,8 +229,7 @@ def gradient_cosines(probe: Probe, data: Data) -> dict[str, list[list[float]]]:
     """How far tasks pull the same way: cosines of their gradients, `(tasks, tasks)` by part.
 
     Of the loss of up to 64 held-out clips each, under the learned routing: on what was trained on
-    there is none left. A task that a part gets
-    no gradient from has zeros.
+    there is none left. A task that a part gets no gradient from has zeros.
     """
     parts = {"router": probe.router, "projections": probe.fusion, "adapter": probe.adapter}
     gradients: dict[str, list[Tensor]] = {name: [] for name in parts}
@@ -216,7 +251,7 @@ def gradient_cosines(probe: Probe, data: Data) -> dict[str, list[list[float]]]:
 
 
 def _between(gradients: Tensor) -> list[list[float]]:
-    unit = torch.nn.functional.normalize(gradients, dim=1)
+    unit = nn.functional.normalize(gradients, dim=1)
     return [[round(float(one), 4) for one in row] for row in unit @ unit.T]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from mowe.errors import ExperimentError
 from mowe.experiments.judge import MARGIN
 from mowe.experiments.result_files import read_results, verdict_sentence
-from mowe.files import replace_file
+from mowe.files import between_marks, replace_file
 
 _Found = Mapping[str, Any]
 
@@ -50,7 +50,7 @@ The arms "in the manner of" WavLLM, SALMONN and NeMo's parallel experts share on
 encoders, at our size and budget: base and a speaker encoder always on; base and a sound encoder
 with attention by window; all encoders always on and summed.
 """
-BEGIN, END = "<!-- experiments:begin -->", "<!-- experiments:end -->"
+MARKS = ("<!-- experiments:begin -->", "<!-- experiments:end -->")
 _SCALES = {"fast": "Without a language model", "lm": "Through the language model"}
 _ROUTING_HEAD = """# What the routers do
 
@@ -71,7 +71,7 @@ def write_pages(results: Path, folder: Path, readme: Path | None = None) -> list
     Args:
         results: Folder of result files.
         folder: Where the pages go.
-        readme: A page with the marks of `BEGIN` and `END`.
+        readme: A page with both `MARKS`.
 
     Raises:
         ExperimentError: As `read_results`, or if the README lacks a mark.
@@ -79,22 +79,11 @@ def write_pages(results: Path, folder: Path, readme: Path | None = None) -> list
     found = read_results(results)
     pages = {folder / "PAPER.md": paper_page(found), folder / "ROUTING.md": routing_page(found)}
     if readme is not None:
-        pages[readme] = marked(readme.read_text(encoding="utf-8"), readme_part(found))
+        page = readme.read_text(encoding="utf-8")
+        pages[readme] = between_marks(page, readme_part(found), MARKS, ExperimentError)
     for path, text in pages.items():
         replace_file(path, text.encode())
     return list(pages)
-
-
-def marked(page: str, content: str) -> str:
-    """The page with `content` between its marks.
-
-    Raises:
-        ExperimentError: If a mark is missing.
-    """
-    start, end = page.find(BEGIN), page.find(END)
-    if not 0 <= start < end:
-        raise ExperimentError(f"the page needs the marks {BEGIN} and {END}, in this order")
-    return f"{page[: start + len(BEGIN)]}\n\n{content.strip()}\n\n{page[end:]}"
 
 
 def readme_part(results: Sequence[_Found]) -> str:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from mowe.experiments.arms import Arm
 from mowe.experiments.bank import BASE, FRAMES, RATE, Bank
-from mowe.model.adapter import AudioTokens, StackAdapter
+from mowe.model.adapter import AudioTokens, StackAdapter, stack_frames, token_mask
 from mowe.model.control import RoutingControl, controlled
 from mowe.model.fusion import Fusion, WeakFeatures
 from mowe.model.routing import Router, Routing, pool_frames
@@ -60,17 +60,16 @@ class WindowAdapter(nn.Module):
 
     def forward(self, frames: Tensor, mask: Tensor) -> AudioTokens:
         """Map `(batch, frames, fused_dim)` and its bool mask to audio tokens."""
-        batch, count, _ = frames.shape
-        missing = -count % self.frames_per_token
-        entered = F.pad(self.enter(self.norm(frames)), (0, 0, 0, missing))
-        windows = entered.view(-1, self.frames_per_token, entered.shape[-1])
-        there = F.pad(mask, (0, missing)).view(batch, -1, self.frames_per_token)
-        real = there.any(dim=-1)  # (batch, tokens)
-        ignored = ~there.view(-1, self.frames_per_token) & real.view(-1, 1)
+        size = self.frames_per_token
+        stacked = stack_frames(self.enter(self.norm(frames)), mask, size)
+        real = token_mask(mask, size)  # (batch, tokens)
+        windows = stacked.view(real.numel(), size, -1)
+        there = F.pad(mask, (0, -mask.shape[1] % size)).view(-1, size)
+        ignored = ~there & real.view(-1, 1)  # attention to nothing would be no number
         query = self.query.expand(len(windows), -1, -1)
         heard, _ = self.attention(query, windows, windows, key_padding_mask=ignored)
         heard = heard + F.silu(self.hidden(heard))
-        tokens = self.projection(heard).view(batch, real.shape[1], -1)
+        tokens = self.projection(heard).view(*real.shape, -1)
         return AudioTokens(tokens * real.unsqueeze(-1), real)
 
 

@@ -87,8 +87,6 @@ def summarize(
         _arm(arm, experiment.seeds, runs, held, split, right[arm.name]) for arm in experiment.arms
     ]
     pairs = list(dict.fromkeys([*experiment.compared, *experiment.all_against]))
-    if not experiment.against:
-        pairs = list(experiment.pairs)
     found = [_compare(pair, right, held) for pair in pairs]
     p = judge.corrected([one.p for one in found])
     comparisons = [
