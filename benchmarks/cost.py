@@ -23,9 +23,6 @@ import mowe
 from benchmarks.latency import make_clip
 from benchmarks.machine import Neighbours, describe
 from benchmarks.variants import (
-    BASE,
-    LEARNED,
-    LIGHTEST,
     REPLY_TOKENS,
     TEXT_TOKENS,
     Variant,
@@ -46,6 +43,7 @@ from mowe.config import MoWEConfig
 from mowe.data.origin import code_version
 from mowe.encoders import EncodedAudio
 from mowe.errors import ExperimentError
+from mowe.experiments.cost import BASE, LEARNED, LIGHTEST
 from mowe.files import read_json, write_json
 from mowe.model.routing import Router
 from mowe.presets import preset
@@ -191,7 +189,7 @@ def router_pair(model: MoWE) -> dict[str, Router]:
 def time_routers(
     model: MoWE, routers: Mapping[str, Router], known: EncodedAudio
 ) -> dict[str, float]:
-    """Median seconds of each router for a window, the mean over its frames included; alternating."""
+    """Median seconds of each router for a window, the mean over its frames included."""
     taken: dict[str, list[float]] = {name: [] for name in routers}
     for _ in range(ROUTED):
         for name, router in routers.items():

@@ -20,6 +20,7 @@ from mowe import load_audio
 from mowe.checkpoint import MoWE
 from mowe.config import HintsConfig, MoWEConfig, RoutingConfig, StackConfig
 from mowe.encoders import EncodedAudio
+from mowe.experiments.cost import BASE, BESIDE, DENSE, HEAVIEST, LEARNED, LIGHTEST
 from mowe.hints import Hints
 from mowe.model import AudioBatch, Features, make_batch
 from mowe.model.adapter import build_adapter
@@ -28,8 +29,6 @@ from mowe.model.fusion import Fusion, WeakFeatures
 from mowe.model.language_model import AUDIO_ID, LanguageModel
 from mowe.model.language_model.decoding import reply_ids
 
-BASE, LIGHTEST, LEARNED = "base only", "routed, lightest picks", "routed, as trained"
-HEAVIEST, DENSE, BESIDE = "routed, heaviest picks", "dense", "all side by side"
 TEXT_TOKENS = 40  # of a prompt, beside the audio tokens
 REPLY_TOKENS = 10  # below the twelve after which a reply may be taken for a loop
 

@@ -1,5 +1,7 @@
 """What the mixture costs: the counting, the scaling and the page; the measuring is `make bench`."""
 
+import json
+
 import numpy as np
 import pytest
 import soundfile
@@ -8,11 +10,6 @@ from torch import nn
 
 from benchmarks.cost import built, measure, spread
 from benchmarks.variants import (
-    BASE,
-    BESIDE,
-    DENSE,
-    HEAVIEST,
-    LIGHTEST,
     count,
     listen,
     parameters,
@@ -22,6 +19,22 @@ from benchmarks.variants import (
     variants,
     whole_language_model,
 )
+from mowe.errors import ExperimentError
+from mowe.experiments.cost import (
+    BASE,
+    BESIDE,
+    DENSE,
+    DEPENDS,
+    FAILS,
+    HEAVIEST,
+    HOLDS,
+    LIGHTEST,
+    UNDECIDED,
+    cost_section,
+    read_cost,
+    verdict,
+)
+from mowe.experiments.pages import paper_page
 from mowe.presets import PAPER_DIVERSE, TINY_RANDOM
 
 
@@ -94,3 +107,74 @@ def test_every_variant_has_its_numbers_and_the_base_is_compared_with_itself(mode
 def test_a_spread_is_the_median_between_quartiles():
     assert spread([4.0, 1.0, 2.0, 3.0, 5.0]) == {"median": 3.0, "low": 2.0, "high": 4.0}
     assert spread([4.0]) == {"median": 4.0, "low": 4.0, "high": 4.0}
+
+
+def times(first):
+    hearing = {"median": first / 2, "low": first / 2, "high": first / 2}
+    return {
+        "hearing": hearing,
+        "batch": hearing,
+        "first": {"median": first, "low": first - 0.02, "high": first + 0.02},
+        "answer": {"median": first + 1, "low": first + 1, "high": first + 1},
+    }
+
+
+def size(lightest, heaviest):
+    """A size whose base takes a second to the first token; others as given, give or take 0.02."""
+    sizes = {BASE: (1.0, 100), LIGHTEST: (lightest, 110), HEAVIEST: (heaviest, 200)}
+    router = {"seconds": times(1e-4)["hearing"], "share": times(2e-4)["hearing"]}
+    return {
+        **{"date": "2026-01-01", "device": "cpu", "dtype": "float32", "trained": False},
+        **{"clip_seconds": 10.0, "others": 0.0, "threads": 2, "together": 1, "once": True},
+        **{"text_tokens": 40, "reply_tokens": 10, "rounds": 3},
+        "machine": {"processor": "a processor", "gpu": ""},
+        "language_model": {"parameters": 50, "layers": 32, "measured_layers": 4},
+        "router": {"linear": router, "two_layer": router, "hidden_dim": 128, "beside": LIGHTEST},
+        "variants": [
+            {
+                **{"name": name, "chosen": [], "parameters": count, "multiply_adds": count},
+                **{"multiply_adds_hearing": 50, "seconds": times(first), "ratios": times(first)},
+            }
+            for name, (first, count) in sizes.items()
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("lightest", "heaviest", "said"),
+    [
+        (1.01, 1.02, HOLDS),
+        (1.02, 1.20, DEPENDS),
+        (1.08, 1.20, FAILS),
+        (1.04, 1.20, UNDECIDED),
+        (1.02, 1.06, UNDECIDED),
+    ],
+)
+def test_the_verdict_is_that_of_quartiles_at_both_ends_of_what_can_be_picked(
+    lightest, heaviest, said
+):
+    assert verdict(size(lightest, heaviest)) == said
+
+
+def test_the_page_says_what_it_costs_and_what_was_not_measured():
+    page = paper_page([], {"mini": size(1.08, 1.20)})
+    assert "| cost, mini | **does not hold** |" in page
+    assert "Time to the first token +8% to +20% from the lightest to the heaviest picks" in page
+    assert "20 s of sound are heard a second without weak encoders, 18.5 to 16.7 with them" in page
+    assert "+10.0% to +100.0% parameters" in page
+    assert "| routed, heaviest picks |  | 0.0 | 0.0 | 16.7 | 0.455 | 0.6 | 1.2 | 2.2 |" in page
+    assert "1.20 (1.18 to 1.22)" in page
+    assert "linear 50 (50 to 50) µs, 0.010%" in page
+    assert "Of the language model's 32 layers 4 were measured" in page
+
+
+def test_without_a_file_nothing_is_said_and_a_damaged_one_is_refused(tmp_path):
+    path = tmp_path / "cost.json"
+    assert cost_section(read_cost(path)) == ""
+    for content, said in (
+        ({"sizes": {"mini": {}}}, r"cost.json is no file of costs: sizes.mini lacks date"),
+        ({"sizes": {"mini": size(1, 1) | {"variants": []}}}, "mini lacks base only"),
+    ):
+        path.write_text(json.dumps(content))
+        with pytest.raises(ExperimentError, match=said):
+            read_cost(path)
