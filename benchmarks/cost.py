@@ -20,7 +20,7 @@ import torch
 from tqdm import tqdm
 
 import mowe
-from benchmarks.latency import make_clip
+from benchmarks.latency import CLIP, make_clip
 from benchmarks.machine import Neighbours, describe
 from benchmarks.variants import (
     REPLY_TOKENS,
@@ -43,43 +43,33 @@ from mowe.config import MoWEConfig
 from mowe.data.origin import code_version
 from mowe.encoders import EncodedAudio
 from mowe.errors import ExperimentError
-from mowe.experiments.cost import BASE, LEARNED, LIGHTEST
+from mowe.experiments.cost import BASE, ROUTERS
 from mowe.files import read_json, write_json
 from mowe.model.routing import Router
 from mowe.presets import preset
-from mowe.shipped import COST_RESULT, EXAMPLES
+from mowe.shipped import COST_RESULT
 
-SIZES = ("mini", "paper-diverse", "paper-uniform")
-SECONDS = {"mini": 10.0}  # of a clip; a whole window elsewhere
-CLIPS = ("speech-prompt.flac", "dog-rain.ogg", "angry-shout.flac", "digits.flac")
-TOGETHER = {"cpu": len(CLIPS), "cuda": 4 * len(CLIPS)}  # clips of a batch, where there are batches
+CLIP_SECONDS = {"mini": 10.0, "paper-diverse": 30.0, "paper-uniform": 30.0}
 ROUNDS, FEW_ROUNDS = 9, 5  # FEW where a CPU runs the paper's encoders
 LAYERS = 4  # of the paper's language model on a CPU, about a gigabyte each
 HIDDEN = 128  # units of the router of two layers, as in the arm of that name
 ROUTED = 20  # windows that a router gets in a round
 
 
-def load(name: str, device: str, layers: int) -> MoWE:
-    """`mini` with the shipped weights, a preset of the paper's size with random ones.
-
-    Args:
-        name: One of `SIZES`.
-        device: Where it is to lie.
-        layers: At most so many of the paper's language model; its embedding is its output layer
-            then, which saves two gigabytes and no time.
-    """
+def load(name: str, device: str, layers: int | None) -> MoWE:
+    """`mini` with the shipped weights, a preset of the paper's size with random ones."""
     if name == "mini":
         return mowe.load(name, device=device).model
     config = preset(name)
     asked = config.language_model
-    if layers < asked.architecture["num_hidden_layers"]:
+    if layers is not None:  # one table for both ends saves 2 GB and no time
         fewer = {"num_hidden_layers": layers, "tie_word_embeddings": True}
         asked = replace(asked, architecture={**asked.architecture, **fewer})
     return built(replace(config, language_model=asked), device)
 
 
 def built(config: MoWEConfig, device: str) -> MoWE:
-    """A mixture with random weights, as an assistant has it."""
+    """A mixture with random weights, ready to answer."""
     with torch.device(device):
         model = MoWE(config, {})
     place(model, device, fast_dtype(device))
@@ -88,102 +78,69 @@ def built(config: MoWEConfig, device: str) -> MoWE:
 
 
 def measure(
-    model: MoWE, config: MoWEConfig, clips: Sequence[Path], *, rounds: int, once: bool
+    model: MoWE, config: MoWEConfig, clip: Path, *, rounds: int, once: bool
 ) -> dict[str, Any]:
-    """Every variant in every round, in alternating order; counts come from the round before.
+    """Count what every variant takes, then measure all of them in every round.
 
     Args:
         model: With all weak encoders.
         config: What it stands for; its language model may have more layers than the model's.
-        clips: The first is answered about; all are heard together for the throughput.
-        rounds: Measured ones.
-        once: Base encoder and language model run once a round and count for every variant, which
-            hears one clip at a time.
+        clip: What is heard.
+        rounds: Measured ones, after one that warms up.
+        once: Base encoder and language model run once a round and count for every variant.
     """
     whole = whole_language_model(config)
-    layers = whole.model.config.num_hidden_layers
-    known, encoders = weigh(model, clips[0])
-    compared = variants(
-        model, [one["multiply_adds"] for one in encoders[1:]], trained=model.trained
-    )
-    told = [describe_variant(one, clips[0], known, encoders[0], whole) for one in compared]
-    routers = router_pair(model)
-    found: list[dict[str, Any]] = []
+    layers, audio = whole.model.config.num_hidden_layers, batch_of(model, clip)
+    frames, base = count(lambda: model.encode_base(audio))
+    row = torch.zeros(1, dtype=torch.long, device=model.device)
+    weights = [
+        count(lambda at=at: model.encode_weak(at, audio, row))[1] for at in range(len(model.pool))
+    ]
+    compared, told = variants(model, weights, trained=model.trained), []
+    for one in compared:
+        heard, more = count(lambda one=one: listen(one, clip, (frames, 0.0)))
+        told.append(
+            {
+                "name": one.name,
+                "chosen": [model.pool[place].name for place in heard.chosen],
+                "parameters": running(one, heard.chosen) + parameters(whole.model),
+                "multiply_adds": base + more + prefill(whole, heard.tokens.shape[1]),
+            }
+        )
+    two = Router(model.encoder_names, model.base_encoder.dim, hidden_dim=HIDDEN)
+    routers = dict(zip(ROUTERS, (model.router, two.to(model.device).eval()), strict=True))
+    found = []
     with torch.inference_mode():
         for number in tqdm(range(rounds + 1), desc=config.preset):
             order = compared[::-1] if number % 2 else compared  # who goes first must not decide
-            found.append(one_round(order, clips, layers, once=once))
-            found[-1]["routers"] = time_routers(model, routers, known)
-    rounds_kept = found[1:]  # the first one warms up
+            found.append(one_round(order, clip, layers, once=once))
+            found[-1] |= time_routers(model, routers, frames)
+    found = found[1:]  # the first one warms up
     return {
-        "variants": [one | summarise(rounds_kept, one["name"]) for one in told],
-        "encoders": encoders,
-        "router": summarise_routers(rounds_kept, LEARNED if model.trained else LIGHTEST),
-        "language_model": {
-            "parameters": parameters(whole.model),
-            "layers": layers,
-            "measured_layers": model.language_model.model.config.num_hidden_layers,
-        },
-        "others": statistics.median(one["others"] or 0.0 for one in rounds_kept),
+        "variants": [one | summarise(found, one["name"]) for one in told],
+        "routers": {name: spread([one[name] for one in found]) for name in ROUTERS},
+        "layers": layers,
+        "measured_layers": model.language_model.model.config.num_hidden_layers,
+        "others": statistics.median(one["others"] or 0.0 for one in found),
     }
 
 
-def weigh(model: MoWE, clip: Path) -> tuple[EncodedAudio, list[dict[str, Any]]]:
-    """The base's frames of a clip; parameters and multiply-adds of all encoders, the base first."""
-    audio, row = batch_of(model, [clip]), torch.zeros(1, dtype=torch.long, device=model.device)
-    frames, base = count(lambda: model.encode_base(audio))
-    counted = [base]
-    for position in range(len(model.pool)):
-        counted.append(count(lambda at=position: model.encode_weak(at, audio, row))[1])
-    encoders = (model.base_encoder, *model.pool)
-    return frames, [
-        {"name": one.name, "parameters": parameters(one), "multiply_adds": macs}
-        for one, macs in zip(encoders, counted, strict=True)
-    ]
-
-
-def describe_variant(
-    variant: Variant, clip: Path, known: EncodedAudio, base: Mapping[str, Any], whole: Any
-) -> dict[str, Any]:
-    """Its name, the encoders that run, and what one window passes through up to the first token."""
-    heard, macs = count(lambda: listen(variant, [clip], (known, 0.0)))
-    listening = base["multiply_adds"] + macs
-    return {
-        "name": variant.name,
-        "chosen": [variant.model.pool[place].name for place in heard.chosen],
-        "parameters": running(variant, heard.chosen) + parameters(whole.model),
-        "multiply_adds": listening + prefill(whole, heard.tokens.shape[1]),
-        "multiply_adds_hearing": listening,
-    }
-
-
-def one_round(
-    order: Sequence[Variant], clips: Sequence[Path], layers: int, *, once: bool
-) -> dict[str, Any]:
+def one_round(order: Sequence[Variant], clip: Path, layers: int, *, once: bool) -> dict[str, Any]:
     """Seconds of every variant to audio tokens, to the first token and to the end of the reply."""
-    neighbours, model = Neighbours(()), order[0].model
-    known, reading = None, None
+    neighbours, model, known, reading = Neighbours(()), order[0].model, None, None
     if once:
-        audio = batch_of(model, clips[:1])
+        audio = batch_of(model, clip)
         started = clock(model)
         frames = model.encode_base(audio)
         known = frames, clock(model) - started
     found: dict[str, Any] = {}
     for variant in order:
-        heard = listen(variant, clips[:1], known)
+        heard = listen(variant, clip, known)
         if reading is None or not once:
             reading = read(variant.model, heard.tokens[0], layers)
-        batch = heard.seconds if once else listen(variant, clips).seconds / len(clips)
         answered = {name: heard.seconds + seconds for name, seconds in reading.items()}
-        found[variant.name] = {"hearing": heard.seconds, "batch": batch, **answered}
-    return {"variants": found, "others": neighbours.cores()}
-
-
-def router_pair(model: MoWE) -> dict[str, Router]:
-    """The mixture's router, whose data-dependent part is linear, and one of two layers."""
-    assert model.router is not None
-    two = Router(model.encoder_names, model.base_encoder.dim, hidden_dim=HIDDEN)
-    return {"linear": model.router, "two_layer": two.to(model.device).eval()}
+        found[variant.name] = {"hearing": heard.seconds, **answered}
+    return found | {"others": neighbours.cores()}
 
 
 def time_routers(
@@ -200,65 +157,45 @@ def time_routers(
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median and quartiles."""
-    low, middle, high = (
-        statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [*values] * 3
-    )
+    """Median and quartiles of two values or more."""
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
     return {"median": middle, "low": low, "high": high}
 
 
 def summarise(rounds: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
-    """Spreads of a variant's seconds, and of its seconds by those of the base in the same round."""
-    own = [one["variants"][name] for one in rounds]
-    base = [one["variants"][BASE] for one in rounds]
-    fields = ("hearing", "batch", "first", "answer")
+    """Spreads of a variant's seconds, and of their ratios to those of the base in one round."""
+    pairs = [(one[name], one[BASE]) for one in rounds]
+    fields = ("hearing", "first", "answer")
     return {
-        "seconds": {field: spread([one[field] for one in own]) for field in fields},
+        "seconds": {field: spread([own[field] for own, _ in pairs]) for field in fields},
         "ratios": {
-            field: spread([one[field] / other[field] for one, other in zip(own, base, strict=True)])
-            for field in fields
+            field: spread([own[field] / base[field] for own, base in pairs]) for field in fields
         },
     }
 
 
-def summarise_routers(rounds: Sequence[Mapping[str, Any]], beside: str) -> dict[str, Any]:
-    """Spreads of each router's seconds, and of its share of the time to the first token."""
-    found = {}
-    for kind in ("linear", "two_layer"):
-        seconds = [one["routers"][kind] for one in rounds]
-        firsts = [one["variants"][beside]["first"] for one in rounds]
-        shares = [own / first for own, first in zip(seconds, firsts, strict=True)]
-        found[kind] = {"seconds": spread(seconds), "share": spread(shares)}
-    return {**found, "hidden_dim": HIDDEN, "beside": beside}
-
-
 def run(name: str, device: str, rounds: int, layers: int) -> dict[str, Any]:
     """One size, with everything that its numbers depend on."""
-    small = name == "mini"
-    once = device == "cpu" and not small
+    once, about = device == "cpu" and name != "mini", describe()
     rounds = rounds or (FEW_ROUNDS if once else ROUNDS)
-    seconds, about = SECONDS.get(name, 30.0), describe()
-    model = load(name, device, layers if once else 1000)
-    together = 1 if once else TOGETHER[device]
+    model = load(name, device, layers if once else None)
     with tempfile.TemporaryDirectory() as scratch:
-        clips = [Path(scratch, f"{number}.wav") for number in range(together)]
-        for number, clip in enumerate(clips):
-            make_clip(EXAMPLES / CLIPS[number % len(CLIPS)], clip, seconds)
-        measured = measure(model, preset(name), clips, rounds=rounds, once=once)
-    gpu = torch.cuda.get_device_name() if device == "cuda" else ""
+        clip = Path(scratch, "clip.wav")
+        make_clip(CLIP, clip, CLIP_SECONDS[name])
+        measured = measure(model, preset(name), clip, rounds=rounds, once=once)
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": about | {"gpu": gpu},
+        "machine": about,
+        "device": torch.cuda.get_device_name() if device == "cuda" else about["processor"],
+        "dtype": str(model.base_encoder.dtype).removeprefix("torch."),
         "code": code_version(),
         "torch": torch.__version__,
-        "device": device,
-        "dtype": str(model.base_encoder.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "trained": model.trained,
-        "clip_seconds": seconds,
-        "together": together,
+        "clip_seconds": CLIP_SECONDS[name],
         "text_tokens": TEXT_TOKENS,
         "reply_tokens": REPLY_TOKENS,
+        "hidden_dim": HIDDEN,
         "rounds": rounds,
         "once": once,
         **measured,
@@ -268,9 +205,9 @@ def run(name: str, device: str, rounds: int, layers: int) -> dict[str, Any]:
 def main() -> None:
     """Measure the sizes asked for; those of an older run stay in the file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=SIZES)
-    parser.add_argument("--rounds", type=int, default=0, help=f"({ROUNDS}, or {FEW_ROUNDS})")
-    parser.add_argument("--layers", type=int, default=LAYERS, help="of an 8 B model on a CPU")
+    parser.add_argument("--sizes", nargs="+", choices=CLIP_SECONDS, default=list(CLIP_SECONDS))
+    parser.add_argument("--rounds", type=int, default=0, help="two or more (5 or 9)")
+    parser.add_argument("--layers", type=int, default=LAYERS, help="of an 8 B model, on a CPU (4)")
     parser.add_argument("--threads", type=int, default=CORES)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, default=COST_RESULT)

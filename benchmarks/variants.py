@@ -42,11 +42,11 @@ class Variant(NamedTuple):
 
 
 class Listened(NamedTuple):
-    """Clips as audio tokens."""
+    """A clip as audio tokens."""
 
-    tokens: Tensor  # (batch, audio_tokens, llm_dim)
+    tokens: Tensor  # (1, audio_tokens, llm_dim)
     chosen: tuple[int, ...]  # weak encoders that ran, by position
-    seconds: float  # from the files' names
+    seconds: float  # from the file's name
 
 
 class SideBySide(Fusion):
@@ -62,13 +62,7 @@ class SideBySide(Fusion):
 
 
 def variants(model: MoWE, weights: Sequence[int], *, trained: bool) -> list[Variant]:
-    """With and without the mixture.
-
-    Args:
-        model: With both routers and two weak encoders or more.
-        weights: Multiply-adds of each weak encoder, `(encoders,)`.
-        trained: Whether the picks of its routers mean something.
-    """
+    """With and without the mixture; `weights` are the multiply-adds of each weak encoder."""
     config, base, pool = model.config, model.base_encoder, model.pool
     config = replace(config, adapter=StackConfig(), hints=HintsConfig())
     alone = replace(config, weak_encoders=(), routing=RoutingConfig(kind="none", top_k=0))
@@ -128,12 +122,11 @@ def clock(model: MoWE) -> float:
     return time.perf_counter()
 
 
-def batch_of(model: MoWE, clips: Sequence[Path]) -> AudioBatch:
-    """Files at the rates of the model's encoders, on its device."""
-    recordings = [load_audio(clip) for clip in clips]
-    rates = model.sample_rates
+def batch_of(model: MoWE, clip: Path) -> AudioBatch:
+    """A file at the rates of the model's encoders, on its device."""
+    recording = load_audio(clip)
     batch = make_batch(
-        [{rate: torch.from_numpy(one.at(rate)) for rate in rates} for one in recordings]
+        [{rate: torch.from_numpy(recording.at(rate)) for rate in model.sample_rates}]
     )
     return AudioBatch(
         *({rate: one.to(model.device) for rate, one in part.items()} for part in batch)
@@ -141,19 +134,15 @@ def batch_of(model: MoWE, clips: Sequence[Path]) -> AudioBatch:
 
 
 def listen(
-    variant: Variant, clips: Sequence[Path], base: tuple[EncodedAudio, float] | None = None
+    variant: Variant, clip: Path, base: tuple[EncodedAudio, float] | None = None
 ) -> Listened:
-    """Files to audio tokens, as `MoWEModel.listen` does it.
+    """A file to audio tokens, as `MoWEModel.listen` does it.
 
-    Args:
-        variant: Who listens.
-        clips: What is heard in one batch.
-        base: The base encoder's frames of these clips and the seconds that they took, where it need
-            not run again.
+    `base`: its frames and the seconds that they took, where the base encoder need not run again.
     """
     model = variant.model
     started = clock(model)
-    audio = batch_of(model, clips)
+    audio = batch_of(model, clip)
     frames, before = base or (model.encode_base(audio), 0.0)
     routing = model.route(frames, variant.control)
     rows = routing.chosen_rows()
@@ -162,13 +151,9 @@ def listen(
 
 
 def read(model: MoWE, tokens: Tensor, layers: int) -> dict[str, float]:
-    """Seconds that the language model takes for its first token and for `REPLY_TOKENS` of them.
+    """Seconds of the language model to its first token and to `REPLY_TOKENS`, with text around.
 
-    Args:
-        model: Whose language model reads; where it has fewer layers than `layers`, what its layers
-            take is scaled, and its output layer, measured apart, is not.
-        tokens: One clip, `(audio_tokens, llm_dim)`; `TEXT_TOKENS` of text stand around it.
-        layers: Of the whole language model.
+    Where it has fewer than `layers`, their time is scaled; the output layer's, measured apart, not.
     """
     language_model = model.language_model
     text, network = torch.arange(TEXT_TOKENS // 2), language_model.model
