@@ -102,7 +102,8 @@ def _sentence(name: str, one: _Found) -> str:
         f"to the heaviest picks{trained}, to the end of a reply of {one['reply_tokens']} tokens "
         f"{later('answer')}; {heard[0]} s of sound are heard a second without weak encoders, "
         f"{heard[1]} to {heard[2]} with them. A window passes through {more('parameters')} "
-        f"parameters, and {more('multiply_adds')} multiply-adds lead to the first token."
+        f"parameters, a wider adapter's among them; {more('multiply_adds')} multiply-adds lead to "
+        "the first token."
     )
 
 
@@ -149,7 +150,7 @@ def _how(one: _Found) -> str:
     code = one["code"] or {"commit": "unknown", "dirty": False}
     told = [
         f"{one['clip_seconds']:g} s of speech, {one['text_tokens']} tokens of text, "
-        f"{one['rounds']} rounds, {one['dtype']} on {one['device']}, {one['threads']} threads; "
+        f"{one['rounds']} rounds, {one['dtype']} on {one['device']}, threads: {one['threads']}; "
         f"commit `{code['commit'][:10]}`{' with changes' if code['dirty'] else ''}, {one['date']}."
     ]
     if one["once"]:
