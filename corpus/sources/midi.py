@@ -11,21 +11,23 @@ from corpus.download import CorpusError, Package
 from corpus.effects import within_size
 from corpus.score import Note, play, synthesiser
 from corpus.sounds import SOUNDS
+from corpus.splits import split_of
 
-PACKAGES: Mapping[str, Package] = {
-    "train": Package(
+_FONTS = (
+    Package(
         "debian",
         "timgm6mb-soundfont",
         "1.3-5",
         "034abdfb296d9353433513dad5dbdcab46425ee6008fc02fe7039b46e75edc54",
     ),
-    "dev": Package(
+    Package(
         "debian",
         "fluidr3mono-gm-soundfont",
         "2.315-7",
         "4098301bf29f4253c2f5799a844f42dd4aa733d91a210071ad16d7757dea51d6",
     ),
-}
+)
+PACKAGES = {split_of("midi", font.name): font for font in _FONTS}
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from corpus.effects import (
     small_enough,
     within_size,
 )
+from corpus.splits import split_of
 
 GCOMPRIS = Package(
     "debian",
@@ -139,7 +140,7 @@ def _clips(package: Package, materials: Materials) -> Iterator[Clip]:
     if package is GCOMPRIS:
         folder = _unpacked_resources(folder, materials.work / "gcompris-sounds")
     for effect in distinct(effects_in(folder, RULES[package.name])):
-        yield clip_of(effect, package.name, "dev")
+        yield clip_of(effect, package.name, split_of("named-sounds", package.name))
 
 
 def _read(materials: Materials) -> list[Clip]:
