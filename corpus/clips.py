@@ -62,6 +62,7 @@ class CorpusSettings:
     fsdd: Path | None = None  # Free Spoken Digit Dataset, layout of its release
     esc10: Path | None = None  # ESC-10, layout of its release
     ravdess: Path | None = None  # RAVDESS speech, layout of its release
+    people: Path | None = None  # clips of people with a manifest, as in sources/people.py
     size: str = "full"  # one of SIZES
     flite: str = "flite"  # command
     hibari: str = "hibari"  # command

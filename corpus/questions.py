@@ -10,7 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from corpus import wording
+from corpus import further_sounds, wording
 from corpus.clips import Ask, Clip
 from corpus.lines import PARTS, Rendered
 from corpus.prompts import prompt_questions
@@ -43,6 +43,7 @@ ALIKE: tuple[frozenset[str], ...] = tuple(
             ("hammer", "sword", "machine", "door", "gunshot"),
             ("guitar", "acoustic guitar", "electric guitar", "bass guitar", "banjo"),
             ("glockenspiel", "xylophone", "bell"),
+            *further_sounds.ALIKE,
         ),
     )
 )

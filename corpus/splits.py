@@ -47,7 +47,15 @@ TABLE = (
     Row("synthetic-speech", "voice", dev=("slt",)),
     Row("esc10", "fold", dev=("4",), test=("5",)),
     Row("named-sounds", "package", dev=(ALL,)),
+    Row(
+        "world-sounds",
+        "package",
+        dev=("gcompris-qt-data", "tuxpaint-stamps-default", "searchandrescue-data"),
+        test=("openttd-opensfx",),
+    ),
     Row("midi", "sound font", dev=("fluidr3mono-gm-soundfont",)),
+    Row("more-instruments", "library", dev=("fluidr3mono-gm-soundfont",), test=("freepats",)),
+    Row("guards", "package", dev=("asterisk-moh-opsound-g722",), test=("glob2-data",)),
 )
 
 
