@@ -11,7 +11,7 @@ from corpus.splits import SPLITS
 HEAD = ("source", "split", "task", "lines", "hours", "files", "speakers")
 
 ANSWERS_HEAD = ("task", "split", "lines", "labels", "most frequent label")
-HELD_OUT = (
+SPLITTING = (
     "No speaker, source recording or asked-for sentence is in two splits. Dev and test hold people "
     "and recordings that training never meets: whole speakers, games, folds or packages, drawn "
     "before anything is cut (`corpus/splits.py`); the test is scored once. A composed clip takes "
@@ -90,7 +90,7 @@ def data_card(lines: Sequence[Line], sources: Sequence[Source], skipped: Mapping
         "",
         "## Splits",
         "",
-        HELD_OUT,
+        SPLITTING,
     ]
     restricted = [source.name for source in sources if is_non_commercial(source.licence)]
     parts += ["", "## Terms", "", f"Non-commercial: {', '.join(restricted) or 'nothing'}. {TERMS}"]

@@ -93,8 +93,7 @@ def composed(rendered: Sequence[Rendered], folder: Path, size: str, jobs: int = 
         sounds = _parts(_candidates(rendered, split), folder, jobs)
         speech = [Part(_whole(one), one) for one in _lines(rendered, split)]
         count = min(COUNTS[size][split], CLIPS_AN_EVENT * len(sounds))
-        rows = list(_rows(sounds, speech, split, count))
-        found += [_clip(row, folder, split) for row in rows]
+        found += [_clip(row, folder, split) for row in _rows(sounds, speech, split, count)]
     return list({clip.name: clip for clip in found}.values())
 
 

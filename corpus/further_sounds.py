@@ -14,7 +14,6 @@ PEOPLE = {
     "kiss": ("a kiss", "Somebody gives a kiss."),
     "whistling": ("a whistle", "Somebody whistles loudly."),
     "gasp": ("a gasp for air", "A person gasps for air."),
-    "warrior": ("a battle cry", "A fighter shouts and attacks."),
 }
 NATURE = {
     "bubbles": ("bubbles", "Bubbles rise in a liquid."),
@@ -75,8 +74,29 @@ FIGHT = {
 }
 THINGS = {**VEHICLES, **HOUSE, **WORK, **FIGHT}
 
-# what can be counted in them, one and many
+# label -> what can be counted in it, one and many
 COUNTED = {
+    "dog bark": ("bark", "barks"),
+    "rooster": ("crow", "crows"),
+    "cow": ("moo", "moos"),
+    "pig": ("grunt", "grunts"),
+    "sheep": ("bleat", "bleats"),
+    "snake": ("hiss", "hisses"),
+    "person sneeze": ("sneeze", "sneezes"),
+    "cry of pain": ("cry", "cries"),
+    "footsteps": ("footstep", "footsteps"),
+    "splash": ("splash", "splashes"),
+    "gunshot": ("gunshot", "gunshots"),
+    "explosion": ("explosion", "explosions"),
+    "sword": ("sword stroke", "sword strokes"),
+    "bow": ("bow shot", "bow shots"),
+    "bell": ("ring", "rings"),
+    "keyboard click": ("key press", "key presses"),
+    "hammer": ("hammer blow", "hammer blows"),
+    "drum": ("drum hit", "drum hits"),
+    "cymbal": ("cymbal hit", "cymbal hits"),
+    "guitar": ("chord", "chords"),
+    "choir": ("note", "notes"),
     "car horn": ("honk", "honks"),
     "balloon pop": ("pop", "pops"),
     "beep": ("beep", "beeps"),
@@ -106,7 +126,7 @@ STRUCK = {
 # labels that may both be true of a clip, or are hard to tell apart
 ALIKE = (
     ("cat", "rabbit"), ("wings", "bird"), ("dragon", "monster", "wolf"),
-    ("cheering", "applause", "scream"), ("scream", "cry of pain", "warrior", "gasp", "monster"),
+    ("cheering", "applause", "scream"), ("scream", "cry of pain", "gasp", "monster"),
     ("laughter", "cheering"), ("bubbles", "water", "splash", "lava", "rain"),
     ("steam", "static", "blowtorch", "flamethrower", "fuse", "fire crackling", "wind", "rocket"),
     ("falling tree", "falling rocks", "chopping wood", "explosion"), ("train", "engine", "steam"),

@@ -4,32 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from corpus import further_sounds
-
-# label -> what can be counted in it, one and many
-COUNTED: Mapping[str, tuple[str, str]] = {
-    "dog bark": ("bark", "barks"),
-    "rooster": ("crow", "crows"),
-    "cow": ("moo", "moos"),
-    "pig": ("grunt", "grunts"),
-    "sheep": ("bleat", "bleats"),
-    "snake": ("hiss", "hisses"),
-    "person sneeze": ("sneeze", "sneezes"),
-    "cry of pain": ("cry", "cries"),
-    "footsteps": ("footstep", "footsteps"),
-    "splash": ("splash", "splashes"),
-    "gunshot": ("gunshot", "gunshots"),
-    "explosion": ("explosion", "explosions"),
-    "sword": ("sword stroke", "sword strokes"),
-    "bow": ("bow shot", "bow shots"),
-    "bell": ("ring", "rings"),
-    "keyboard click": ("key press", "key presses"),
-    "hammer": ("hammer blow", "hammer blows"),
-    "drum": ("drum hit", "drum hits"),
-    "cymbal": ("cymbal hit", "cymbal hits"),
-    "guitar": ("chord", "chords"),
-    "choir": ("note", "notes"),
-    **further_sounds.COUNTED,
-}
+from corpus.further_sounds import COUNTED
 
 
 @dataclass(frozen=True)

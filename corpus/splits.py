@@ -12,7 +12,7 @@ ALL = "*"  # every group that the row does not name
 
 
 @dataclass(frozen=True)
-class Row:
+class HeldOut:
     """The held-out groups of a source; a group never has clips in two splits."""
 
     source: str
@@ -37,31 +37,31 @@ TEST_PEOPLE = (
 )  # fmt: skip
 
 TABLE = (
-    Row("amazon-queen", "part", dev=("WITCH", "CHIEF", "LARIS", "NAOMI")),
-    Row("drascula", "game", dev=(ALL,)),
-    Row("spoken-digits", "speaker", dev=("theo", "yweweler")),
+    HeldOut("amazon-queen", "part", dev=("WITCH", "CHIEF", "LARIS", "NAOMI")),
+    HeldOut("drascula", "game", dev=(ALL,)),
+    HeldOut("spoken-digits", "speaker", dev=("theo", "yweweler")),
     # the release's actors 21 to 24 are not used at all
-    Row("ravdess", "actor", dev=("18", "19", "20"), test=("15", "16", "17")),
-    Row("people", "person", test=TEST_PEOPLE),
-    Row("kde-words", "program", dev=(ALL,)),
-    Row("synthetic-speech", "voice", dev=("slt",)),
-    Row("esc10", "fold", dev=("4",), test=("5",)),
-    Row("named-sounds", "package", dev=(ALL,)),
-    Row(
+    HeldOut("ravdess", "actor", dev=("18", "19", "20"), test=("15", "16", "17")),
+    HeldOut("people", "person", test=TEST_PEOPLE),
+    HeldOut("kde-words", "program", dev=(ALL,)),
+    HeldOut("synthetic-speech", "voice", dev=("slt",)),
+    HeldOut("esc10", "fold", dev=("4",), test=("5",)),
+    HeldOut("named-sounds", "package", dev=(ALL,)),
+    HeldOut(
         "world-sounds",
         "package",
         dev=("gcompris-qt-data", "tuxpaint-stamps-default", "searchandrescue-data"),
         test=("openttd-opensfx",),
     ),
-    Row("midi", "sound font", dev=("fluidr3mono-gm-soundfont",)),
-    Row("more-instruments", "library", dev=("fluidr3mono-gm-soundfont",), test=("freepats",)),
-    Row("guards", "package", dev=("asterisk-moh-opsound-g722",), test=("glob2-data",)),
+    HeldOut("midi", "sound font", dev=("fluidr3mono-gm-soundfont",)),
+    HeldOut("more-instruments", "library", dev=("fluidr3mono-gm-soundfont",), test=("freepats",)),
+    HeldOut("guards", "package", dev=("asterisk-moh-opsound-g722",), test=("glob2-data",)),
 )
 
 
 def split_of(source: str, group: str) -> str:
     """The split of a group of a source, such as a person, a package or a fold."""
-    row = next((row for row in TABLE if row.source == source), Row(source, ""))
+    row = next((row for row in TABLE if row.source == source), HeldOut(source, ""))
     for name in (group, ALL):
         for split, groups in (("test", row.test), ("dev", row.dev)):
             if name in groups:
