@@ -49,23 +49,19 @@ def labels_of(rules):
 
 def training_labels():
     ruled = [game_effects.RULES, instruments.RULES, *more_effects.RULES.values()]
-    ruled += [
-        rules for name, rules in world_sounds.RULES.items() if split_of_package(name) == "train"
-    ]
+    ruled += world_rules("train")
     played = {**midi.INSTRUMENTS, **more_instruments.INSTRUMENTS, **more_instruments.STRUCK}
     return ESC10.union(played, *map(labels_of, ruled))
 
 
 def held_out_labels():
-    ruled = [*named_sounds.RULES.values()]
-    ruled += [
-        rules for name, rules in world_sounds.RULES.items() if split_of_package(name) != "train"
-    ]
+    ruled = [*named_sounds.RULES.values(), *world_rules("dev"), *world_rules("test")]
     return set().union(midi.INSTRUMENTS, more_instruments.DRUM_KEYS, *map(labels_of, ruled))
 
 
-def split_of_package(name):
-    return split_of("world-sounds", name)
+def world_rules(split):
+    rules = world_sounds.RULES.items()
+    return [one for name, one in rules if split_of("world-sounds", name) == split]
 
 
 def write_noise(path, seed, rate=8000):
@@ -267,8 +263,7 @@ def sound_set(*sounds):
 
 def test_a_sound_set_says_what_its_sounds_are():
     data = sound_set(('"Cow". By A.', b"moo"), ('"Sheep". By B.', b"baa!"))
-    found = [(name.rstrip("\0"), sound) for name, sound in world_sounds.catalogue(data)]
-    assert found == [('"Cow". By A.', b"moo"), ('"Sheep". By B.', b"baa!")]
+    assert dict(world_sounds.catalogue(data)) == {'"Cow". By A.': b"moo", '"Sheep". By B.': b"baa!"}
     with pytest.raises(CorpusError, match="should begin with a table"):
         list(world_sounds.catalogue(b"RIFF" + bytes(20)))
 

@@ -54,24 +54,11 @@ INSTRUMENTS = {
 }
 # keys of the drums' channel
 STRUCK = {
-    "hand clap": (39,),
-    "tambourine": (54,),
-    "cowbell": (56,),
-    "vibraslap": (58,),
-    "bongo": (60, 61),
-    "conga": (62, 63, 64),
-    "timbale": (65, 66),
-    "agogo bell": (67, 68),
-    "cabasa": (69,),
-    "maracas": (70,),
-    "guiro": (73, 74),
-    "claves": (75,),
-    "wood block": (76, 77),
-    "cuica": (78, 79),
-    "triangle": (80, 81),
-    "jingle bell": (83,),
-    "castanets": (85,),
-}
+    "hand clap": (39,), "tambourine": (54,), "cowbell": (56,), "vibraslap": (58,),
+    "bongo": (60, 61), "conga": (62, 63, 64), "timbale": (65, 66), "agogo bell": (67, 68),
+    "cabasa": (69,), "maracas": (70,), "guiro": (73, 74), "claves": (75,), "wood block": (76, 77),
+    "cuica": (78, 79), "triangle": (80, 81), "jingle bell": (83,), "castanets": (85,),
+}  # fmt: skip
 DRUM_KEYS = {"drum": (35, 36, 38, 40, 41, 43, 45, 47, 48, 50), "cymbal": (49, 51, 55, 57, 59)}
 PHRASES = {"train": 18, "dev": 4}  # an instrument
 RHYTHMS = {"train": 12, "dev": 4}
