@@ -263,8 +263,8 @@ def _folder(package: Package, materials: Materials) -> Path:
 def _clips(package: Package, materials: Materials) -> Iterator[Clip]:
     found = distinct(effects_in(_folder(package, materials), RULES[package.name]))
     split = split_of("world-sounds", package.name)
-    for effect in capped(found, CAP):
-        yield clip_of(effect, package.name, split)
+    clips = [clip_of(effect, package.name, split) for effect in capped(found, CAP)]
+    yield from {clip.name: clip for clip in clips}.values()  # some files lie there in two formats
 
 
 def _read(materials: Materials) -> list[Clip]:
