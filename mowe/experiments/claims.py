@@ -326,11 +326,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         arms=(
             BASE_ONLY,
             PAPER,
-            *(
-                _without(arm, source)
-                for arm in (BASE_ONLY, PAPER)
-                for source in (*VOICES, *GAMES)
-            ),
+            *(_without(arm, source) for arm in (BASE_ONLY, PAPER) for source in (*VOICES, *GAMES)),
         ),
         pairs=(
             Pair(PAPER.name, BASE_ONLY.name, "effect"),

@@ -86,7 +86,8 @@ def run(arm: Arm, seed: int, data: Data) -> dict[str, Any]:
 
     Returns:
         `right`: by routing and split, one bit a clip, `LEFT_OUT` being a split of arms that leave
-        something out; `chosen`: by split, the encoders picked by each router; `gradients`, where there are routers; `losses`; `cpu_seconds`.
+        something out; `chosen`: by split, the encoders picked by each router; `gradients`, where
+        there are routers; `losses`; `cpu_seconds`.
 
     Raises:
         ExperimentError: If nothing is left to train on, or the loss is no number.
