@@ -46,11 +46,12 @@ def routing_of(
                 task: {name: _short(float(one)) for name, one in zip(arm.pool, row, strict=True)}
                 for task, row in zip(tasks, np.mean(shares, axis=0), strict=True)
             },
-            "information": {
+        }
+        if router == "dependent":  # the other has one choice for all clips
+            told[router]["information"] = {
                 "tasks": information(picks, rows.tasks, rows.strata),
                 "labels": information(picks, labels, within),
-            },
-        }
+            }
     return told
 
 
@@ -76,34 +77,35 @@ def information(
     kind, strata_of_kinds = kind.reshape(-1), strata[kinds]
     draw, grouped = np.random.default_rng(seed), np.argsort(strata, kind="stable")
 
-    def told(kind: np.ndarray) -> float:
-        return float(np.mean([_conditional(one, kind, strata, strata_of_kinds) for one in picks]))
-
     by_chance = []
     for _ in range(PERMUTATIONS):
         dealt = np.empty_like(kind)
         dealt[grouped] = kind[np.lexsort((draw.random(len(kind)), strata))]
-        by_chance.append(told(dealt))
+        by_chance.append(_conditional(picks, dealt, strata_of_kinds))
     return {
-        "found": _short(told(kind)),
+        "found": _short(_conditional(picks, kind, strata_of_kinds)),
         "by_chance": _short(float(np.mean(by_chance))),
         "by_chance_high": _short(float(np.quantile(by_chance, 1 - LEVEL))),
     }
 
 
-def _conditional(
-    picks: np.ndarray, kind: np.ndarray, strata: np.ndarray, strata_of_kinds: np.ndarray
-) -> float:
-    """I(kind; choice | stratum) in nats, `(clips,)` each; a kind lies in one stratum alone."""
-    width = int(picks.max()) + 1
-    joint = np.bincount(kind * width + picks, minlength=len(strata_of_kinds) * width)
-    joint = joint.reshape(-1, width)
-    by_stratum = np.zeros((int(strata.max()) + 1, width))
+def _conditional(picks: np.ndarray, kind: np.ndarray, strata_of_kinds: np.ndarray) -> float:
+    """I(kind; choice | stratum) in nats, mean over seeds; a kind lies in one stratum alone.
+
+    Args:
+        picks: `(seeds, clips)`.
+        kind: `(clips,)`.
+        strata_of_kinds: The stratum of each kind, `(kinds,)`.
+    """
+    shape = len(strata_of_kinds), len(picks), int(picks.max()) + 1
+    cells = (kind * shape[1] + np.arange(len(picks))[:, None]) * shape[2] + picks
+    joint = np.bincount(cells.ravel(), minlength=int(np.prod(shape))).reshape(shape)
+    by_stratum = np.zeros((int(strata_of_kinds.max()) + 1, *shape[1:]))
     np.add.at(by_stratum, strata_of_kinds, joint)
-    here = by_stratum[strata_of_kinds]  # (kinds, width)
-    alone = joint.sum(axis=1, keepdims=True) * here / here.sum(axis=1, keepdims=True)
+    here = by_stratum[strata_of_kinds]  # (kinds, seeds, choices)
+    apart = joint.sum(axis=2, keepdims=True) * here / here.sum(axis=2, keepdims=True)
     some = joint > 0
-    return float((joint[some] * np.log(joint[some] / alone[some])).sum() / len(kind))
+    return float((joint[some] * np.log(joint[some] / apart[some])).sum() / picks.size)
 
 
 def _shares(picks: np.ndarray, tasks: np.ndarray, encoders: int) -> np.ndarray:
