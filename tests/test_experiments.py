@@ -33,6 +33,7 @@ from mowe.experiments.bank import (
     loudest_part,
 )
 from mowe.experiments.claims import EXPERIMENTS, Experiment, Pair, _without
+from mowe.experiments.cost import read_cost
 from mowe.experiments.judge import BETTER, EQUAL, UNDECIDED, Difference, Rows
 from mowe.experiments.labelled import (
     SPLITS,
@@ -64,6 +65,7 @@ from mowe.experiments.runs import Place, Runs, fingerprint
 from mowe.experiments.ways import WAYS, weighted
 from mowe.files import between_marks
 from mowe.presets import TINY_RANDOM
+from mowe.shipped import COST_RESULT
 
 HELPFUL, USELESS = "helpful", "useless"
 SHORT = (Stretch(steps=60),)
@@ -659,11 +661,11 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_pages_are_what_the_result_files_say() -> None:
-    found = read_results(ROOT / "results/experiments")
-    assert (ROOT / "docs/PAPER.md").read_text(encoding="utf-8") == paper_page(found)
+    found, cost = read_results(ROOT / "results/experiments"), read_cost(COST_RESULT)
+    assert (ROOT / "docs/PAPER.md").read_text(encoding="utf-8") == paper_page(found, cost)
     assert (ROOT / "docs/ROUTING.md").read_text(encoding="utf-8") == routing_page(found)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert between_marks(readme, readme_part(found), MARKS, ExperimentError) == readme
+    assert between_marks(readme, readme_part(found, cost), MARKS, ExperimentError) == readme
 
 
 def test_results_are_of_arms_as_they_are_now() -> None:
