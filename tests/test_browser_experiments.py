@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browsing import DESKTOP, PATIENCE, PHONE, open_tab, visits
+from browsing import DESKTOP, PHONE, open_tab, visits
 from experimenting import comparison, result, write_results
 from fakes import FakeAssistant
 from playwright.sync_api import Page, expect
@@ -36,7 +36,7 @@ def visit(browser, served):
             page = open_page(*where)
             open_tab(page, "Experiments")
             # the first figure waits for Plotly's own script, 4.6 MB
-            expect(plot(page, "forest")).to_contain_text("better", timeout=4 * PATIENCE)
+            expect(plot(page, "forest")).to_contain_text("better")
             return page
 
         yield open_experiments
@@ -67,7 +67,7 @@ def test_claims_open_filled_and_another_one_takes_their_place(visit, viewport, q
     before = page.evaluate(place)
     choose(page, "experiment-choice", "fast: losses")
     expect(verdict).to_contain_text("Losses matter")
-    expect(plot(page, "forest")).to_contain_text("undecided", timeout=PATIENCE)
+    expect(plot(page, "forest")).to_contain_text("undecided")
     expect(plot(page, "forest")).not_to_contain_text("better")
     assert page.evaluate(place) == before  # nothing jumps
     for table in page.get_by_role("button", name=re.compile("as a table")).all():

@@ -7,7 +7,8 @@ from typing import Any
 from mowe.errors import ExperimentError
 from mowe.experiments.cost import cost_rows, cost_section, read_cost
 from mowe.experiments.judge import MARGIN
-from mowe.experiments.result_files import read_results, verdict_sentence
+from mowe.experiments.pairs import PARTS, Together, agreements, pairs_of
+from mowe.experiments.result_files import information_of, read_results, verdict_sentence
 from mowe.files import between_marks, replace_file
 from mowe.shipped import COST_RESULT
 
@@ -62,8 +63,10 @@ Written by `mowe experiments report` from the files in `results/experiments/`; d
 with less than 1.5 has *collapsed*. *Regret* is the accuracy under the best forced pair of encoders
 of each task, less that of the learned routing: rivals are trained by uniform picks over the same
 pool, the best pair is chosen on one half of the people and recordings and scored on the other.
-*Information* is the mutual information of task and choice within each source, in nats: routing that
-only recognises the data set has none.
+*Without weak* is the accuracy where no weak encoder runs, *collapsed* the share of seeds.
+*Information*, in nats, is the mutual information of the choice with the task within each source,
+and with the label within each task of a source: routing that only recognises the data set has none.
+Behind it stand the mean and the 95 % quantile of what it is by chance, tasks or labels permuted.
 """
 
 
@@ -219,6 +222,8 @@ def routing_page(results: Sequence[_Found]) -> str:
         if routed:
             title = f"## {one['experiment'].capitalize()}"
             parts.append("\n".join([title + _of_test(one), "", *_routing_table(routed)]))
+        if pairs := pairs_of(one):
+            parts.append(_pulling(pairs))
     shown = [
         arm for one in results for arm in one["arms"] if arm.get("routing", {}).get("dependent")
     ]
@@ -232,7 +237,7 @@ def routing_page(results: Sequence[_Found]) -> str:
 def _routing_table(arms: Sequence[_Found]) -> list[str]:
     head = [
         "arm", "accuracy", "without weak", "regret", "effective encoders (dependent, by seed)",
-        "collapsed seeds", "information within sources",
+        "collapsed", "information about tasks (by chance)", "about labels (by chance)",
     ]  # fmt: skip
     rows = []
     for arm in arms:
@@ -251,13 +256,40 @@ def _routing_table(arms: Sequence[_Found]) -> list[str]:
 def _of_dependent(router: _Found | None) -> list[str]:
     """What the table says of a data-dependent router; nothing where there is none."""
     if router is None:
-        return ["", "", ""]
-    information = router["information_within_sources"]
+        return ["", "", "", ""]
     return [
         ", ".join(f"{value:.1f}" for value in router["effective_encoders"]),
         f"{router['collapsed']:.0%}",
-        f"{sum(information) / len(information):.3f}",
+        *information_of(router),
     ]
+
+
+def _pulling(pairs: Sequence[Together]) -> str:
+    rows = [
+        [
+            " and ".join(one.tasks),
+            *(f"{value:+.3f}" for value in (*one.changes, one.change)),
+            *(f"{one.cosines[part]:+.2f}" for part in PARTS),
+        ]
+        for one in sorted(pairs, key=lambda one: -one.change)
+    ]
+    head = ["tasks", "first", "second", "mean", *(f"cosine, {part}" for part in PARTS)]
+    found = "; ".join(
+        f"{one.part} {one.rank_correlation:+.2f} (p = {one.p:.3f})" for one in agreements(pairs)
+    )
+    lines = [
+        "## Does a pair of tasks that pulls the same way help one another?",
+        "",
+        "The change of each task's accuracy where both are learnt at once instead of alone, each "
+        "with as many clips, beside the cosine between the gradients of both after training, on "
+        "held-out clips, mean over seeds.",
+        "",
+        f"Rank correlation of the mean change with the cosine, over {len(pairs)} pairs: {found}; "
+        "exact permutations of the tasks' names, corrected for three parts after Holm.",
+        "",
+        *_table(head, rows),
+    ]
+    return "\n".join(lines)
 
 
 def _shares(arm: _Found) -> str:
