@@ -1,6 +1,7 @@
 """What the label heads of a mixture say of a line's label, without its language model."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -22,15 +23,16 @@ def label_score(model: MoWE, example: Example, heard: Sequence[Named | None]) ->
     Returns:
         Nats, mean over the windows; None where no head tells this label.
     """
-    adapter, label = model.adapter, str(example.metadata.get("label") or "")
+    label = str(example.metadata.get("label") or "")
     named = [one for one in heard if one is not None]
-    if not isinstance(adapter, NamingAdapter) or len(named) < len(heard):
+    if len(named) < len(heard):
         return None
-    labels = adapter.namer.sets.get(example.task, ())[1:]  # the first is `none`
+    namer = cast(NamingAdapter, model.adapter).namer  # no other adapter names what it hears
+    labels = namer.sets.get(example.task, ())[1:]  # the first is `none`
     if label in labels:
         scores = [one.labels[example.task][0, 1:] for one in named]
-    elif example.task == SOUNDS and label in adapter.namer.events:
-        labels, scores = adapter.namer.events, [_alone(one.events) for one in named]
+    elif example.task == SOUNDS and label in namer.events:
+        labels, scores = namer.events, [_alone(one.events) for one in named]
     else:
         return None
     told = torch.stack(scores).log_softmax(dim=-1).mean(dim=0)  # (labels,)

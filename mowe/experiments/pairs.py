@@ -25,7 +25,7 @@ class Together(NamedTuple):
         return sum(self.changes) / 2
 
 
-class Agreement(NamedTuple):
+class RankCorrelation(NamedTuple):
     """Whether help goes with the cosine of gradients in one part of the model."""
 
     part: str
@@ -45,7 +45,7 @@ def pairs_of(found: Mapping[str, Any]) -> list[Together]:
     return made
 
 
-def agreements(pairs: Sequence[Together]) -> list[Agreement]:
+def agreements(pairs: Sequence[Together]) -> list[RankCorrelation]:
     """Spearman's rank correlation of change and cosine, by part.
 
     Pairs share tasks, so the tasks of one side exchange their names in every permutation (Mantel's
@@ -67,7 +67,7 @@ def agreements(pairs: Sequence[Together]) -> list[Agreement]:
         correlations = dealt @ change / len(pairs)
         found.append(float(correlations[0]))  # every task has its own name in the first
         p.append(float((np.abs(correlations) >= abs(correlations[0]) - 1e-12).mean()))
-    return [Agreement(*one) for one in zip(PARTS, found, corrected(p), strict=True)]
+    return [RankCorrelation(*one) for one in zip(PARTS, found, corrected(p), strict=True)]
 
 
 def _standard(values: Sequence[float]) -> np.ndarray:
