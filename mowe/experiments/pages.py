@@ -64,8 +64,8 @@ pool, the best pair is chosen on one half of the people and recordings and score
 *Without weak* is the accuracy where no weak encoder runs, *collapsed* the share of seeds.
 *Information*, in nats, is the mutual information of the choice with the task within each source,
 and with the label within each task of a source: routing that only recognises the data set has none.
-Behind it stand the mean and the 95 % quantile of what it is by chance, tasks or labels permuted from
-clip to clip: who only recognises a person tells more than that of a label that a person keeps.
+Behind it stand the mean and the 95 % quantile of what it is by chance, tasks or labels permuted
+between clips: who only recognises a person tells more than that of a label that a person keeps.
 """
 
 
