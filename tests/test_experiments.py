@@ -34,6 +34,7 @@ from mowe.experiments.bank import (
     loudest_part,
 )
 from mowe.experiments.claims import EXPERIMENTS, Experiment, Pair
+from mowe.experiments.driver_pages import FILE, read_drivers
 from mowe.experiments.judge import BETTER, EQUAL, UNDECIDED, Difference, Rows
 from mowe.experiments.labelled import (
     SPLITS,
@@ -640,7 +641,9 @@ ROOT = Path(__file__).parents[1]
 def test_pages_are_what_the_result_files_say() -> None:
     found = read_results(ROOT / "results/experiments")
     assert (ROOT / "docs/PAPER.md").read_text(encoding="utf-8") == paper_page(found)
-    assert (ROOT / "docs/ROUTING.md").read_text(encoding="utf-8") == routing_page(found)
+    drivers = read_drivers(ROOT / "results" / FILE)
+    assert drivers is not None
+    assert (ROOT / "docs/ROUTING.md").read_text(encoding="utf-8") == routing_page(found, drivers)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert between_marks(readme, readme_part(found), MARKS, ExperimentError) == readme
 

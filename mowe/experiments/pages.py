@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mowe.errors import ExperimentError
+from mowe.experiments.driver_pages import FILE, drivers_section, read_drivers
 from mowe.experiments.judge import MARGIN
 from mowe.experiments.result_files import read_results, verdict_sentence
 from mowe.files import between_marks, replace_file
@@ -69,15 +70,16 @@ def write_pages(results: Path, folder: Path, readme: Path | None = None) -> list
     """Write both pages, and the part of a README between its marks; returns their paths.
 
     Args:
-        results: Folder of result files.
+        results: Folder of result files; that of what drives routing lies beside it.
         folder: Where the pages go.
         readme: A page with both `MARKS`.
 
     Raises:
-        ExperimentError: As `read_results`, or if the README lacks a mark.
+        ExperimentError: As `read_results` and `read_drivers`, or if the README lacks a mark.
     """
     found = read_results(results)
-    pages = {folder / "PAPER.md": paper_page(found), folder / "ROUTING.md": routing_page(found)}
+    routing = routing_page(found, read_drivers(results.parent / FILE))
+    pages = {folder / "PAPER.md": paper_page(found), folder / "ROUTING.md": routing}
     if readme is not None:
         page = readme.read_text(encoding="utf-8")
         pages[readme] = between_marks(page, readme_part(found), MARKS, ExperimentError)
@@ -202,8 +204,8 @@ def how_made(one: _Found) -> str:
     )
 
 
-def routing_page(results: Sequence[_Found]) -> str:
-    """The page about routers."""
+def routing_page(results: Sequence[_Found], drivers: _Found | None = None) -> str:
+    """The page about routers; `drivers` is what `read_drivers` gives."""
     parts = [_ROUTING_HEAD]
     for one in results:
         routed = [arm for arm in one["arms"] if arm.get("routing")]
@@ -217,6 +219,8 @@ def routing_page(results: Sequence[_Found]) -> str:
     for name in ("paper", "expected loss, evenly", "expected loss"):
         if name in named:
             parts.append(_shares(named[name]))
+    if drivers is not None:
+        parts.append(drivers_section(drivers))
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import mutual_info_score
 
 from mowe.data.origin import machine
 from mowe.errors import ExperimentError
@@ -21,7 +20,7 @@ from mowe.experiments.judge import Difference, Rows
 from mowe.experiments.labelled import Labelled
 from mowe.experiments.runs import Runs
 from mowe.files import file_sha256, write_json
-from mowe.statistics import effective_number
+from mowe.statistics import effective_number, stratified_information
 
 HOLDS, FAILS, UNDECIDED = "holds at this scale", "does not hold at this scale", "undecided"
 COLLAPSED = 1.5  # effective encoders below which a router has collapsed
@@ -193,7 +192,11 @@ def _routing(arm: Arm, chosen: Sequence[Mapping[str, str]], held: Held) -> dict[
                 task: {name: _short(float(one)) for name, one in zip(arm.pool, row, strict=True)}
                 for task, row in zip(held.tasks, np.mean(shares, axis=0), strict=True)
             },
-            "information_within_sources": [_short(_information(one, held)) for one in picks],
+            # of task and choice
+            "information_within_sources": [
+                _short(stratified_information(held.rows.tasks, np.asarray(one), held.rows.strata))
+                for one in picks
+            ],
         }
     return {"routing": told}
 
@@ -203,15 +206,6 @@ def _shares(picks: Sequence[int], held: Held, encoders: int) -> np.ndarray:
     picked = np.eye(encoders)[np.asarray(picks)]
     tasks = np.unique(held.rows.tasks)
     return np.stack([picked[held.rows.tasks == one].mean(axis=0) for one in tasks])
-
-
-def _information(picks: Sequence[int], held: Held) -> float:
-    """Mutual information of task and choice within each source, nats: I(task; choice | source)."""
-    chosen, total = np.asarray(picks), 0.0
-    for one in np.unique(held.rows.strata):
-        inside = held.rows.strata == one
-        total += inside.mean() * mutual_info_score(held.rows.tasks[inside], chosen[inside])
-    return float(total)
 
 
 def _regret(
