@@ -3,7 +3,8 @@
 from mowe.assistant import UNTRAINED
 from mowe.cli.desk import Desk, given
 from mowe.cli.text import tell
-from mowe.evaluation.run import EvaluationSettings, evaluate
+from mowe.evaluation.questions import questions_table
+from mowe.evaluation.run import EvaluationSettings, evaluate, evaluate_questions
 from mowe.evaluation.table import markdown
 
 TYPED = ("suite", "manifest", "out", "limit", "split", "seed", "baselines", "no_weak", "untrained")
@@ -25,4 +26,8 @@ def run(desk: Desk) -> None:
     )
     if options.untrained:
         tell(f"note: {UNTRAINED}")
-    print(markdown(evaluate(settings)), file=desk.out)
+    if options.questions is None:
+        print(markdown(evaluate(settings)), file=desk.out)
+    else:
+        found = evaluate_questions(settings, options.questions)
+        print(questions_table(found["groups"]), file=desk.out)

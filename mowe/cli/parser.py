@@ -142,18 +142,24 @@ def _add_eval(commands: "Commands[argparse.ArgumentParser]") -> None:
         default=MANIFEST,
         help=f"{', '.join(SUITES)}, or {MANIFEST}: every task it has (%(default)s)",
     )
+    score.add_argument(
+        "--questions",
+        type=Path,
+        metavar="FILE",
+        help="a list of questions about the manifest's clips, instead of its lines",
+    )
     score.add_argument("--task", action="append", default=[], help="only this one, repeatable")
     score.add_argument(
         "--measure", action="append", default=[], type=_measure, metavar="TASK=MEASURE",
         help=f"of a task, instead of the usual one, repeatable: {', '.join(MEASURES)}",
     )  # fmt: skip
     score.add_argument("--limit", type=int, metavar="N", help="examples of every group")
-    score.add_argument("--split", help="of the manifest (dev)")
+    score.add_argument("--split", help="of the manifest, or half of the questions (dev)")
     score.add_argument("--seed", type=int, metavar="N", help="of the draw of examples (0)")
     score.add_argument("--baselines", help="none, all, or names with commas between (none)")
     score.add_argument("--no-weak", action="store_true", help="run no weak encoder")
     _add_checkpoint_options(score)
-    score.set_defaults(inputs=("manifest",))
+    score.set_defaults(inputs=("manifest", "questions"))
 
 
 def _add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -20,6 +20,16 @@ from mowe.evaluation.scores import answer_key
 from mowe.evaluation.tasks import EACH, POOLED, Group, Suite, Task
 from mowe.model.control import RoutingControl
 
+
+class HasIdentity(Protocol):
+    """What can be asked."""
+
+    @property
+    def identity(self) -> str:
+        """What names it in its file."""
+
+
+ToAsk = TypeVar("ToAsk", bound=HasIdentity)
 MODEL = "model"  # who answered, in the ledger
 
 
@@ -198,11 +208,15 @@ def answer_all(
             **routing_of(answer),
         }
 
-    return list(kept_rows(questions, ledger, by, ask))
+    return list(kept_rows(questions, ledger, by, ask, describe))
 
 
 def kept_rows(
-    questions: Sequence[Question], ledger: Ledger, by: str, ask: Callable[[Question], Row]
+    questions: Sequence[ToAsk],
+    ledger: Ledger,
+    by: str,
+    ask: Callable[[ToAsk], Row],
+    about: Callable[[ToAsk], Row],
 ) -> Iterator[Row]:
     """Rows from the ledger where they are in it; the others are asked for and written there."""
     for question in tqdm(questions, desc=by, mininterval=2):
@@ -210,7 +224,7 @@ def kept_rows(
         if found is None:
             found = {"id": question.identity, **ask(question)}
             ledger.add(by, found)
-        yield describe(question) | found
+        yield about(question) | found
 
 
 def routing_of(answer: Answer) -> dict[str, Any]:

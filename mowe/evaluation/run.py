@@ -17,6 +17,7 @@ from mowe.evaluation.baselines import BASELINES, Bench, find_baselines
 from mowe.evaluation.captions import find_synonyms
 from mowe.evaluation.choices import summarize_routing
 from mowe.evaluation.pinned import transcript_normaliser
+from mowe.evaluation.questions import ask_all, by_group, questions_table, read_questions
 from mowe.evaluation.suites import check_tasks, find_suite
 from mowe.evaluation.summary import judged, summarize
 from mowe.evaluation.table import caption, markdown
@@ -25,7 +26,10 @@ from mowe.files import file_sha256, replace_file
 from mowe.model.control import RoutingControl
 
 # what an answer depends on
-_DECIDING = ("checkpoint_sha256", "manifest_sha256", "weak_encoders", "measures")
+_DECIDING = (
+    *("checkpoint_sha256", "manifest_sha256", "questions_sha256"),
+    *("weak_encoders", "measures"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +79,7 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
     assistant = load(settings.checkpoint, untrained=settings.untrained)
     control = RoutingControl(no_weak=True) if settings.no_weak else None
     about = _about(settings, assistant)
-    ledger = Ledger(
-        settings.out.with_name(f"{settings.out.name}.rows.jsonl"),
-        {name: about[name] for name in _DECIDING},
-    )
+    ledger = _ledger(settings, about)
     normalise, normaliser = transcript_normaliser()
     rows = judged(answer_all(assistant, questions, ledger, control=control), normalise, suite.tasks)
     train = [one for one in examples if one.metadata.get("split") == "train"]
@@ -102,6 +103,33 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
     _write(settings.out.with_suffix(".md"), f"{caption(result)}\n{markdown(result)}")
     ledger.remove()
     return result
+
+
+def evaluate_questions(settings: EvaluationSettings, questions: Path) -> dict[str, Any]:
+    """Ask a list of questions about a manifest's clips, and write the JSON and the table.
+
+    Args:
+        settings: Checkpoint, manifest, where to write, and as `split` which half of the list.
+        questions: The list.
+
+    Raises:
+        MoweError: If the checkpoint, the list or a recording cannot be used.
+    """
+    asked = read_questions(questions, settings.manifest.parent, settings.split)
+    assistant = load(settings.checkpoint, untrained=settings.untrained)
+    about = _about(settings, assistant) | {"questions_sha256": file_sha256(questions)}
+    ledger = _ledger(settings, about)
+    rows = ask_all(assistant, asked, ledger)
+    result = about | {"questions": questions.name, "groups": by_group(rows), "rows": rows}
+    _write(settings.out, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    _write(settings.out.with_suffix(".md"), questions_table(result["groups"]))
+    ledger.remove()
+    return result
+
+
+def _ledger(settings: EvaluationSettings, about: Mapping[str, Any]) -> Ledger:
+    path = settings.out.with_name(f"{settings.out.name}.rows.jsonl")
+    return Ledger(path, {name: about[name] for name in _DECIDING if name in about})
 
 
 def _about(settings: EvaluationSettings, assistant: Assistant) -> dict[str, Any]:

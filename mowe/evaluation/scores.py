@@ -1,6 +1,7 @@
 """How one answer is compared with what was expected."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import jiwer
@@ -13,8 +14,9 @@ DIGITS = {word: str(number) for number, word in enumerate(_SMALL_NUMBERS.split()
 
 
 def plain_words(text: str) -> str:
-    """Lower case, letters, digits and apostrophes only, single spaces."""
-    return " ".join(re.findall(r"[a-z0-9']+", text.lower().replace("\u2019", "'")))
+    """Lower case, letters and digits of any script and apostrophes, single spaces."""
+    plain = unicodedata.normalize("NFKC", text.replace("\u2019", "'")).lower()
+    return " ".join(re.findall(r"(?:[^\W_]|')+", plain))
 
 
 def word_error_rate(expected: Sequence[str], answers: Sequence[str]) -> float:
@@ -78,7 +80,7 @@ def predicted_label(
         known: Label by the `answer_key` of answers to other examples of the task.
     """
     key = answer_key(answer)
-    if key in {answer_key(one) for one in accepted}:
+    if key and key in {answer_key(one) for one in accepted}:
         return right
     named = named_options(answer, options)
     if len(named) == 1:

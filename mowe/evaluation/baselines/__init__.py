@@ -8,7 +8,7 @@ from mowe.assistant import Assistant
 from mowe.data.ledger import Ledger, Row
 from mowe.data.manifest import Example
 from mowe.errors import ConfigError
-from mowe.evaluation.asking import Question, answer_all, hear, kept_rows
+from mowe.evaluation.asking import Question, answer_all, describe, hear, kept_rows
 from mowe.evaluation.baselines.cepstra import cepstra_rows
 from mowe.evaluation.baselines.majority import majority_rows
 from mowe.evaluation.baselines.noise import like_noise
@@ -57,7 +57,7 @@ def _transcribed(bench: Bench) -> list[Row]:
     def answer(one: Question) -> Row:
         return {"answer": bench.assistant.transcribe(hear(one.example)).text}
 
-    return list(kept_rows(asked, bench.ledger, "transcribe", answer))
+    return list(kept_rows(asked, bench.ledger, "transcribe", answer, describe))
 
 
 BASELINES: Mapping[str, Callable[[Bench], list[Row]]] = {

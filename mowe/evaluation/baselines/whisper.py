@@ -15,7 +15,7 @@ from mowe.audio import SAMPLE_RATE, Recording
 from mowe.config import EncoderConfig
 from mowe.data.ledger import Ledger, Row
 from mowe.encoders import AudioEncoder, build_encoder
-from mowe.evaluation.asking import Question, hear, kept_rows
+from mowe.evaluation.asking import Question, describe, hear, kept_rows
 from mowe.hints.decoder import WhisperDecoder, load_decoder
 from mowe.hints.vocabulary import Vocabulary, load_vocabulary
 from mowe.weights.catalogue import (
@@ -141,6 +141,10 @@ def whisper_rows(pinned: PinnedWhisper, questions: Sequence[Question], ledger: L
     reader = open_whisper(pinned)
     return list(
         kept_rows(
-            asked, ledger, pinned.name, lambda one: {"answer": reader.read(hear(one.example))}
+            asked,
+            ledger,
+            pinned.name,
+            lambda one: {"answer": reader.read(hear(one.example))},
+            describe,
         )
     )
