@@ -8,7 +8,7 @@ import gradio as gr
 import numpy as np
 import pytest
 import torch
-from experimenting import result, write_results
+from experimenting import drivers, result, write_results
 from test_experiments import labelled
 
 from mowe.analysis.attribution.activation import shuffled_router
@@ -151,39 +151,6 @@ def test_a_shuffled_router_has_the_same_weights_in_other_places() -> None:
 
 
 # --- pages, charts and the tab ------------------------------------------------------------------
-
-
-def drivers() -> dict[str, Any]:
-    """A short result file."""
-    point = {"arm": "paper", "low": 0.5, "high": 0.75}
-    changes = {
-        "name": "changes",
-        "question": "Does a small change move the choice?",
-        "unit": "share of clips",
-        "answers": [{"arm": "paper", "sentence": "No."}],
-        "points": [
-            {**point, "name": "6 dB softer", "value": 0.625, "control": False},
-            {**point, "name": "another clip", "value": 0.6, "control": True},
-        ],
-        "details": {"columns": ["Arm", "Change"], "rows": [["paper", "6 dB softer"]]},
-    }
-    cells = {
-        **changes,
-        "question": "Which part of the spectrogram decides?",
-        "bands": ["0-200 Hz", "200-400 Hz"],
-        "details": {
-            "columns": ["Arm", "Encoder", "Clips", "0-200 Hz", "200-400 Hz"],
-            "rows": [["paper", "music", 3, 0.25, 0.75]],
-        },
-    }
-    return {
-        "questions": [changes, cells],
-        "arms": [{"name": "paper", "effective_encoders": [3.21, 1.0]}],
-        "data": {"manifest": "0" * 64, "split": "dev", "clips": 80, "changed": 40},
-        "budget": {"seeds": 2, "cpu_seconds": 600},
-        "code": [{"commit": "0123456789abcdef", "dirty": False}],
-        "machine": {"processor": "A processor"},
-    }
 
 
 def test_the_page_answers_every_question_with_its_numbers_and_how_to_ask_again() -> None:

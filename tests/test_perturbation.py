@@ -155,7 +155,7 @@ def test_a_seed_decides_noise_and_echoes():
 
 def test_silence_stays_silence():
     for name in (*CHANGES, *CHANNELS):
-        assert not changed(np.zeros(RATE), name).any()
+        assert np.abs(changed(np.zeros(RATE), name)).max() < 1e-4  # Opus rounds to one bit
 
 
 def test_an_unknown_change_lists_the_known_ones():

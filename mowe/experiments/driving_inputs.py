@@ -41,7 +41,7 @@ LEVEL = 0.2  # share of the cells that the deletion check keeps or removes
 BANDS = 8  # mel bands that are told of together
 STEPS = 15  # of activation maximisation
 NEAREST = 10  # real clips that are looked at beside an input
-_CLIPS = 2  # of a task whose spectrogram is attributed
+_CLIPS = 3  # of a task whose spectrogram is attributed
 _PIECES = 2  # of the path of integrated gradients, not halved: a mean over clips needs less
 
 _Row = Mapping[str, Any]
@@ -184,7 +184,7 @@ def _of_cells(
 ) -> dict[str, Any]:
     kept = judge.compare(checks["kept"], checks["kept_random"], rows)
     removed = judge.compare(checks["removed_random"], checks["removed"], rows)
-    sides = (kept.low > 0) + (removed.low > 0)
+    sides = sum(round(one.low, 3) > 0 for one in (kept, removed))
     says = (
         "No part that was found: the strongest cells do no more than random ones",
         "Undecided: the strongest cells do more than random ones in one of two checks",

@@ -25,7 +25,7 @@ from mowe.statistics import effective_number
 
 ARMS = (PAPER, EXPECTED_EVENLY)
 SEEDS = 3
-CLIPS = 10  # of a task: changed, and asked about again
+CLIPS = 15  # of a task: changed, and asked about again
 _DIGITS = 4
 
 
@@ -198,10 +198,10 @@ def signed(value: float) -> str:
 
 
 def which(found: Difference, above: str, below: str, between: str) -> str:
-    """One of three sentences: by the side of zero on which the whole interval lies."""
-    if found.low > 0:
+    """One of three sentences: by the side of zero on which the whole interval lies, as printed."""
+    if round(found.low, 3) > 0:
         return above
-    return below if found.high < 0 else between
+    return below if round(found.high, 3) < 0 else between
 
 
 def short(value: float) -> float:
