@@ -22,18 +22,6 @@ def effective_number(weights: Sequence[float]) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-def stratified_information(labels: np.ndarray, chosen: np.ndarray, strata: np.ndarray) -> float:
-    """Mutual information of labels and choice within strata, nats: I(label; choice | stratum).
-
-    All are `(clips,)`.
-    """
-    total = 0.0
-    for one in np.unique(strata):
-        inside = strata == one
-        total += inside.mean() * mutual_info_score(labels[inside], chosen[inside])
-    return float(total)
-
-
 def mutual_information(
     labels: Sequence[str], clips: Sequence[str], choice: Mapping[str, str], seed: int
 ) -> dict[str, float]:

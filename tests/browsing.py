@@ -12,7 +12,8 @@ SWITCHES = [
     "--disable-component-update", "--disable-sync",
     "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
 ]  # fmt: skip
-PATIENCE = 15_000  # ms; machines that run tests are busy
+PATIENCE = 90_000  # ms; machines that run tests are busy
+expect.set_options(timeout=PATIENCE)
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
@@ -54,7 +55,7 @@ def visits(browser: Browser, served: str) -> Iterator[Callable[..., Page]]:
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda said: said.type == "error" and faults.append(said.text))
         page.goto(url + query)
-        expect(page.locator("#ask")).to_be_visible(timeout=PATIENCE)
+        expect(page.locator("#ask")).to_be_visible()
         page.faults = faults
         return page
 
@@ -87,7 +88,7 @@ def open_tab(page: Page, name: str) -> None:
     """Open a tab, from the menu of those that do not fit where it is there."""
     tab = page.get_by_role("tab", name=name, exact=True)
     more = page.locator(".overflow-menu > button")
-    expect(tab.or_(more).first).to_be_visible(timeout=PATIENCE)
+    expect(tab.or_(more).first).to_be_visible()
     wait_until_still(page, "[role=tab]")  # which of them fit is measured after they are drawn
     if tab.is_visible():
         tab.click()

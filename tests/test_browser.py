@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from browsing import DESKTOP, PATIENCE, PHONE, open_tab, visits
+from browsing import DESKTOP, PHONE, open_tab, visits
 from fakes import FakeAssistant
 from playwright.sync_api import Page, expect
 from serving import serve, write_examples, write_tone
@@ -56,30 +56,30 @@ def record(page: Page, seconds: float) -> None:
     page.locator("#audio button.record-button").click()
     page.wait_for_timeout(seconds * 1000)
     page.locator("#audio button.stop-button:visible").click()
-    expect(page.locator("#ask")).to_be_enabled(timeout=PATIENCE)
+    expect(page.locator("#ask")).to_be_enabled()
 
 
 def upload(page: Page, path) -> None:
     page.locator("#audio input[type=file]").set_input_files(str(path))
-    expect(page.locator("#attach")).to_be_enabled(timeout=PATIENCE)
+    expect(page.locator("#attach")).to_be_enabled()
 
 
 def type_question(page: Page, question: str) -> None:
     page.get_by_label("Question").fill(question)
-    expect(page.locator("#ask")).to_be_enabled(timeout=PATIENCE)
+    expect(page.locator("#ask")).to_be_enabled()
 
 
 def ask(page: Page, question: str) -> None:
     """Ask and wait for the whole answer."""
     type_question(page, question)
     page.locator("#ask").click()
-    expect(page.locator("#chat")).to_contain_text(f"You asked «{question}»", timeout=PATIENCE)
+    expect(page.locator("#chat")).to_contain_text(f"You asked «{question}»")
     wait_until_done(page)
 
 
 def wait_until_done(page: Page) -> None:
-    expect(page.locator("#regenerate")).to_be_enabled(timeout=PATIENCE)
-    expect(page.locator("#stop")).to_be_disabled(timeout=PATIENCE)
+    expect(page.locator("#regenerate")).to_be_enabled()
+    expect(page.locator("#stop")).to_be_disabled()
 
 
 def replies(page: Page) -> list[str]:
@@ -365,7 +365,7 @@ def test_a_records_file_shows_who_is_chosen_for_what(visit, tmp_path, viewport, 
     expect(page.locator("#usage-chart")).to_be_hidden()  # nothing empty is shown
     page.locator("#records-file input[type=file]").set_input_files(str(path))
     heatmap = page.locator("#share-heatmap .js-plotly-plot")
-    expect(heatmap).to_contain_text("nats shared", timeout=PATIENCE)
+    expect(heatmap).to_contain_text("nats shared")
     expect(page.get_by_label("Records", exact=True)).to_have_value(re.compile("^8 windows of 8"))
     page.get_by_role("button", name="Share of each encoder as a table").click()
     expect(page.locator("#share-table")).to_contain_text(evil)

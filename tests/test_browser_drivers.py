@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from browsing import DESKTOP, PATIENCE, PHONE, open_tab, visits
+from browsing import DESKTOP, PHONE, open_tab, visits
 from playwright.sync_api import Page, expect
 from serving import serve, write_examples, write_tone
 
@@ -45,14 +45,14 @@ def clip(tmp_path):
 
 def open_drivers(page: Page) -> None:
     open_tab(page, "Drivers")
-    expect(page.locator("#drivers-start")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#drivers-start")).to_be_visible()
     expect(page.locator("#drivers-figure")).to_be_hidden()  # nothing empty is shown
     expect(page.locator("#liked-figure")).to_be_hidden()
 
 
 def upload(page: Page, path: Path) -> None:
     page.locator("#drivers-audio input[type=file]").set_input_files(str(path))
-    expect(page.locator("#drivers-audio")).to_contain_text(re.compile(r"0:01"), timeout=PATIENCE)
+    expect(page.locator("#drivers-audio")).to_contain_text(re.compile(r"0:01"))
 
 
 def status(page: Page, tab: str) -> str:
@@ -81,7 +81,7 @@ def test_a_clip_shows_and_plays_what_drives_it(visit, clip, viewport, query):
     upload(page, clip)
     page.locator("#drivers-start").click()
     figure = page.locator("#drivers-figure .js-plotly-plot")
-    expect(figure).to_contain_text("Half of what speaks for", timeout=4 * PATIENCE)
+    expect(figure).to_contain_text("Half of what speaks for")
     assert page.locator("#drivers-figure .heatmaplayer image").count() == 2
     expect(page.locator("#drivers-check .js-plotly-plot .scatterlayer .trace")).to_have_count(4)
     assert re.match(r"Done: \S+ over \S+, \d+ gradients\.", status(page, "drivers"))
@@ -113,13 +113,13 @@ def test_an_input_is_made_up_and_plays_and_real_clips_stand_beside_it(
     page.locator("#liked-steps input[type=number]").fill("5")
     page.locator("#liked-start").click()
     figure = page.locator("#liked-figure .js-plotly-plot")
-    expect(figure).to_contain_text("probability", timeout=2 * PATIENCE)
+    expect(figure).to_contain_text("probability")
     expect(figure).to_contain_text("at the random start")
     assert status(page, "liked") == "Done after 5 steps."
     assert played(page, "liked-sound") == pytest.approx(3.0, abs=0.01)
     expect(page.get_by_text("an input that the router likes, not a recording")).to_be_visible()
     page.locator("#liked-records input[type=file]").set_input_files(str(records))
-    expect(page.locator("#liked-clips")).to_contain_text(evil, timeout=PATIENCE)
+    expect(page.locator("#liked-clips")).to_contain_text(evil)
     expect(page.locator("#liked-clips")).to_contain_text("task: er")
     assert page.title() == "MoWE-Audio"
     width = page.evaluate("document.documentElement.scrollWidth")
@@ -131,9 +131,7 @@ def test_no_recording_is_one_sentence(visit):
     page = visit()
     open_drivers(page)
     page.locator("#drivers-start").click()
-    expect(page.locator("[data-testid=toast-body]")).to_contain_text(
-        "there is no recording", timeout=PATIENCE
-    )
+    expect(page.locator("[data-testid=toast-body]")).to_contain_text("there is no recording")
     expect(page.locator("#drivers-figure")).to_be_hidden()
     assert page.faults == []
 
@@ -144,12 +142,12 @@ def test_stop_ends_the_work(visit):
     page.locator("#liked-steps input[type=number]").fill("500")
     page.locator("#liked-start").click()
     progress = page.locator("#liked-status textarea")
-    expect(progress).to_have_value(re.compile(r"Step \d+ of 500"), timeout=PATIENCE)
+    expect(progress).to_have_value(re.compile(r"Step \d+ of 500"))
     page.locator("#liked-stop").click()
-    expect(progress).to_have_value("Stopped.", timeout=PATIENCE)
+    expect(progress).to_have_value("Stopped.")
     page.locator("#liked-steps input[type=number]").fill("5")
     page.locator("#liked-start").click()
-    expect(progress).to_have_value("Done after 5 steps.", timeout=PATIENCE)
+    expect(progress).to_have_value("Done after 5 steps.")
     assert page.faults == []
 
 

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browsing import DESKTOP, PATIENCE, PHONE, open_tab, visits
+from browsing import DESKTOP, PHONE, open_tab, visits
 from experimenting import comparison, drivers, result, write_results
 from fakes import FakeAssistant
 from playwright.sync_api import Page, expect
@@ -37,7 +37,7 @@ def visit(browser, served):
             page = open_page(*where)
             open_tab(page, "Experiments")
             # the first figure waits for Plotly's own script, 4.6 MB
-            expect(plot(page, "forest")).to_contain_text("better", timeout=4 * PATIENCE)
+            expect(plot(page, "forest")).to_contain_text("better")
             return page
 
         yield open_experiments
@@ -68,12 +68,12 @@ def test_claims_open_filled_and_another_one_takes_their_place(visit, viewport, q
     before = page.evaluate(place)
     choose(page, "experiment-choice", "fast: losses")
     expect(verdict).to_contain_text("Losses matter")
-    expect(plot(page, "forest")).to_contain_text("undecided", timeout=PATIENCE)
+    expect(plot(page, "forest")).to_contain_text("undecided")
     expect(plot(page, "forest")).not_to_contain_text("better")
     assert page.evaluate(place) == before  # nothing jumps
     expect(page.locator("#driven-answer")).to_contain_text("paper: No.")
     choose(page, "driven-choice", "Which part of the spectrogram decides?")
-    expect(plot(page, "driven")).to_contain_text("200-400 Hz", timeout=PATIENCE)
+    expect(plot(page, "driven")).to_contain_text("200-400 Hz")
     for table in page.get_by_role("button", name=re.compile("as a table")).all():
         if table.is_visible():
             table.click()

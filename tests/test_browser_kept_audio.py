@@ -1,7 +1,7 @@
 """Two visitors where there is room for one: the first is told, and goes on with the same file."""
 
 import pytest
-from browsing import PATIENCE, visits
+from browsing import visits
 from fakes import FakeAssistant
 from playwright.sync_api import expect
 from serving import serve, write_examples, write_tone
@@ -19,7 +19,7 @@ def ask(page, path, question):
         page.locator("#audio input[type=file]").set_input_files(path)
         expect(page.locator("#audio .waveform-container, #audio audio").first).to_be_attached()
     page.locator("#question textarea").fill(question)
-    expect(page.locator("#ask")).to_be_enabled(timeout=PATIENCE)
+    expect(page.locator("#ask")).to_be_enabled()
     page.locator("#ask").click()
 
 
@@ -29,14 +29,14 @@ def test_who_was_idle_is_told_and_goes_on_with_the_same_file(browser, served, tm
     with visits(browser, served) as visit:
         first, second = visit(), visit()
         ask(first, mine, "What sound is this?")
-        expect(first.locator(replies)).to_contain_text("2.00 s", timeout=PATIENCE)
+        expect(first.locator(replies)).to_contain_text("2.00 s")
         ask(second, other, "What sound is this?")
-        expect(second.locator(replies)).to_contain_text("2.00 s", timeout=PATIENCE)
+        expect(second.locator(replies)).to_contain_text("2.00 s")
         ask(first, None, "And why?")
         said = first.locator("[data-testid=toast-body]")
-        expect(said).to_contain_text("mine.wav had to make room", timeout=PATIENCE)
+        expect(said).to_contain_text("mine.wav had to make room")
         expect(first.locator(replies)).to_have_count(1)
         ask(first, mine, "And why?")
-        expect(first.locator(replies)).to_have_count(2, timeout=PATIENCE)
-        expect(first.locator(replies).last).to_contain_text("1 recording(s)", timeout=PATIENCE)
+        expect(first.locator(replies)).to_have_count(2)
+        expect(first.locator(replies).last).to_contain_text("1 recording(s)")
         assert first.faults == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browsing import DESKTOP, PATIENCE, PHONE, open_tab, visits, wait_until_still
+from browsing import DESKTOP, PHONE, open_tab, visits, wait_until_still
 from playwright.sync_api import Page, expect
 from serving import serve, write_examples, write_tone
 
@@ -69,9 +69,9 @@ def open_map(page: Page) -> Page:
 
 def listen(page: Page) -> None:
     """Wait until the sound has begun to play."""
-    expect(page.locator(SOUND)).to_be_attached(timeout=PATIENCE)
+    expect(page.locator(SOUND)).to_be_attached()
     sound = page.locator(SOUND).element_handle()
-    page.wait_for_function("one => one.currentTime > 0.05", arg=sound, timeout=PATIENCE)
+    page.wait_for_function("one => one.currentTime > 0.05", arg=sound)
 
 
 def alone(ready) -> int:
@@ -94,7 +94,7 @@ def test_a_clicked_point_plays_its_own_recording(visit, ready):
     page.wait_for_timeout(400)
     page.mouse.down()
     page.mouse.up()
-    expect(page.locator("#map-details")).to_contain_text(row["path"], timeout=PATIENCE)
+    expect(page.locator("#map-details")).to_contain_text(row["path"])
     expect(page.locator("#map-details")).to_contain_text(row["choice"])
     listen(page)
     assert bytes(page.locator(SOUND).evaluate(PLAYED)) == ready.sound(row["path"]).read_bytes()
@@ -108,9 +108,9 @@ def test_a_row_of_the_list_plays_too(visit, ready):
     page = open_map(visit())
     page.get_by_label("Find in labels").fill("rooster")
     page.get_by_label("Find in labels").press("Enter")
-    expect(page.get_by_label("List")).to_have_value(re.compile("with “rooster”"), timeout=PATIENCE)
+    expect(page.get_by_label("List")).to_have_value(re.compile("with “rooster”"))
     page.locator("#map-list [role=gridcell]").first.click()
-    expect(page.locator("#map-details")).to_contain_text("rooster", timeout=PATIENCE)
+    expect(page.locator("#map-details")).to_contain_text("rooster")
     listen(page)
     assert page.faults == []
 
@@ -128,7 +128,7 @@ def test_a_lasso_lists_what_is_inside_and_hands_it_on(visit, ready):
     for corner in ((right, top), (right, bottom), (left, bottom), (left, top)):
         page.mouse.move(*corner, steps=8)
     page.mouse.up()
-    expect(page.get_by_label("List")).to_have_value(f"{len(inside)} selected", timeout=PATIENCE)
+    expect(page.get_by_label("List")).to_have_value(f"{len(inside)} selected")
     names = [Path(ready.records.table["path"][place]).name for place in inside]
     for name in names[:5]:
         expect(page.locator("#map-list")).to_contain_text(name)
@@ -146,7 +146,7 @@ def test_a_lasso_lists_what_is_inside_and_hands_it_on(visit, ready):
 def test_ones_own_recording_lies_among_its_kind(visit, ready, examples, clip, kind):
     page = open_map(visit())
     page.locator("#map-own input[type=file]").set_input_files(str(examples / clip))
-    expect(page.locator("#map-place")).to_be_enabled(timeout=PATIENCE)
+    expect(page.locator("#map-place")).to_be_enabled()
     page.locator("#map-place").click()
     expect(page.get_by_label("List")).to_have_value(re.compile(f"^Nearest to {clip}"), timeout=SLOW)
     expect(page.locator("#map .legend")).to_contain_text("your recording")
@@ -164,13 +164,13 @@ def test_colours_projections_and_dimensions_change_without_an_error(visit):
     page = open_map(visit())
     page.get_by_label("Colour by").click()
     page.get_by_role("option", name="dataset").click()
-    expect(page.locator("#map .legend")).to_contain_text("esc10", timeout=PATIENCE)
+    expect(page.locator("#map .legend")).to_contain_text("esc10")
     page.locator("#map-projection button").first.click()
     for label, choice in (("Method", "PCA"), ("Dimensions", "3-D")):
         page.get_by_label(label, exact=True).click()
         page.get_by_role("option", name=choice).click()
     page.locator("#map-layout").click()
-    expect(page.get_by_label("Shown")).to_have_value(re.compile("PCA: the first"), timeout=PATIENCE)
+    expect(page.get_by_label("Shown")).to_have_value(re.compile("PCA: the first"))
     page.locator("#map .gl-container canvas").first.wait_for()
     assert page.faults == []
 
@@ -202,10 +202,10 @@ def test_records_of_ones_own_are_laid_out_and_names_stay_names(
     page.get_by_role("button", name="Records of your own").click()
     path = records_of(tmp_path, mini_assistant)
     page.locator("#map-records input[type=file]").set_input_files(str(path))
-    expect(page.get_by_label("Shown")).to_have_value(re.compile("^6 recordings"), timeout=PATIENCE)
+    expect(page.get_by_label("Shown")).to_have_value(re.compile("^6 recordings"))
     page.get_by_label("Find in labels").fill("onerror")
     page.get_by_label("Find in labels").press("Enter")
-    expect(page.locator("#map-list")).to_contain_text("<img src=x", timeout=PATIENCE)
+    expect(page.locator("#map-list")).to_contain_text("<img src=x")
     page.locator("#map-list [role=gridcell]").first.click()
     expect(page.get_by_label("Sound", exact=True)).to_have_value(re.compile("MOWE_RECORDINGS"))
     assert page.title() == "MoWE-Audio"

@@ -58,7 +58,7 @@ def compare(page: Page, paths) -> None:
 
 
 def show(page: Page) -> None:
-    expect(page.locator("#show-routing")).to_be_enabled(timeout=PATIENCE)
+    expect(page.locator("#show-routing")).to_be_enabled()
     page.locator("#show-routing").click()
     page.locator("#comparison-chart .js-plotly-plot .bars").first.wait_for(timeout=3 * PATIENCE)
 
@@ -138,7 +138,7 @@ def test_a_shorter_window_shows_routing_over_time_of_the_picked_clip(visit, assi
     timeline = page.locator("#timeline .js-plotly-plot")
     expect(timeline).to_contain_text("whisper-tiny.en leads throughout (1 window)")
     page.locator("#window").get_by_label("5 s", exact=True).click()
-    expect(page.locator("#comparison-table")).to_contain_text("5–10", timeout=PATIENCE)
+    expect(page.locator("#comparison-table")).to_contain_text("5–10")
     page.locator("#clip input").click()
     page.get_by_role("option", name="2. b.wav").click()
     expect(timeline).to_contain_text("(11 windows)")
@@ -169,10 +169,10 @@ def test_recorded_clips_join_the_comparison(visit, assistant):
         page.locator("#clip-recorder button.record-button").click()
         page.wait_for_timeout(1500)
         page.locator("#clip-recorder button.stop-button:visible").click()
-        expect(page.locator("#add-clip")).to_be_enabled(timeout=PATIENCE)
+        expect(page.locator("#add-clip")).to_be_enabled()
         page.locator("#add-clip").click()
-        expect(page.locator("#clips .file")).to_have_count(count, timeout=PATIENCE)
-        expect(page.locator("#add-clip")).to_be_disabled(timeout=PATIENCE)
+        expect(page.locator("#clips .file")).to_have_count(count)
+        expect(page.locator("#add-clip")).to_be_disabled()
     show(page)
     assert bars(page) == 3 * len(assistant.encoder_names)
     _, content = download(page, "routing-json")
@@ -216,7 +216,7 @@ def test_counterfactuals_fit_the_page_with_a_row_per_variant(
     paths = [write_tone(tmp_path / f"a clip with a long name {n}.wav", 2.0) for n in range(6)]
     compare(page, paths)
     page.locator("#window").get_by_label("1 s", exact=True).click()
-    expect(page.locator("#comparison-table")).to_contain_text("1–2", timeout=PATIENCE)
+    expect(page.locator("#comparison-table")).to_contain_text("1–2")
     compare_answers(page)
     rows = table(page, "counterfactual-table")
     assert [row[0] for row in rows] == [one.name for one in variants(assistant.encoder_names)]
@@ -237,7 +237,7 @@ def test_stop_ends_the_counterfactuals_and_they_can_be_run_again(visit, assistan
     compare(page, [write_tone(tmp_path / "a.wav", 1.0)])
     page.get_by_role("button", name="What if other encoders had run?").click()
     page.locator("#counterfactual-run").click()
-    expect(page.locator("#counterfactual-table")).to_contain_text("You asked", timeout=PATIENCE)
+    expect(page.locator("#counterfactual-table")).to_contain_text("You asked")
     page.locator("#counterfactual-stop").click()
     assert assistant.wait_until_idle(2)
     made = assistant.steps
@@ -251,7 +251,7 @@ def test_stop_ends_the_counterfactuals_and_they_can_be_run_again(visit, assistan
     expect(page.locator("#counterfactual-run")).to_be_enabled()
     page.locator("#counterfactual-run").click()
     summary = page.locator("#counterfactual-summary textarea, #counterfactual-summary input")
-    expect(summary).to_have_value(re.compile("«And now\\?»: 7 of 7"), timeout=PATIENCE)
+    expect(summary).to_have_value(re.compile("«And now\\?»: 7 of 7"))
 
 
 def test_the_real_model_routes_and_answers_otherwise(visit, tmp_path):
@@ -266,7 +266,7 @@ def test_the_real_model_routes_and_answers_otherwise(visit, tmp_path):
         for encoder in real.encoder_names:
             assert saved[f"dependent_{encoder}"][0] == window.dependent[encoder]
         page.locator("#window").get_by_label("1 s", exact=True).click()
-        expect(page.locator("#comparison-table")).to_contain_text("2–3", timeout=3 * PATIENCE)
+        expect(page.locator("#comparison-table")).to_contain_text("2–3")
         compare_answers(page, 8 * PATIENCE)
         rows = table(page, "counterfactual-table")
         assert [row[0] for row in rows] == [one.name for one in variants(real.encoder_names)]
@@ -284,9 +284,9 @@ def test_the_shipped_model_hears_the_microphone_and_answers_otherwise(
         page.locator("#clip-recorder button.record-button").click()
         page.wait_for_timeout(1500)
         page.locator("#clip-recorder button.stop-button:visible").click()
-        expect(page.locator("#add-clip")).to_be_enabled(timeout=PATIENCE)
+        expect(page.locator("#add-clip")).to_be_enabled()
         page.locator("#add-clip").click()
-        expect(page.locator("#clips .file")).to_have_count(1, timeout=PATIENCE)
+        expect(page.locator("#clips .file")).to_have_count(1)
         show(page)
         assert bars(page) == 2 * len(mini_assistant.encoder_names)
         compare_answers(page, 8 * PATIENCE)

@@ -17,7 +17,7 @@ from mowe.analysis.worth.perturbation import CHANGES, CHANNELS, UNCHANGED
 from mowe.errors import ExperimentError
 from mowe.experiments.arms import PAPER
 from mowe.experiments.driver_pages import FILE, drivers_section, read_drivers
-from mowe.experiments.drivers import channels, informed, small_changes
+from mowe.experiments.drivers import channels, small_changes
 from mowe.experiments.driving_inputs import LOUDNESS, _middle, _profiles, agreement, nearest
 from mowe.experiments.pages import routing_page
 from mowe.experiments.results import Held
@@ -100,18 +100,6 @@ def test_means_over_the_clips_beside_by_hand() -> None:
     found = among(np.array([[[1.0, 5.0, 2.0], [1.0, 1.0, 1.0]]]), beside)
     assert found[0, 0] == 1.5
     assert np.isnan(found[0, 1])
-
-
-def test_information_is_found_within_strata_and_not_across_them() -> None:
-    strata = np.repeat(["a", "b"], 40)
-    labels = np.tile(["x", "y"], 40)
-    follows = (labels == "x").astype(int)
-    nats, by_chance, p = informed(labels, np.stack([follows, follows]), strata)
-    assert nats == pytest.approx(np.log(2), abs=1e-4)
-    assert by_chance < 0.1
-    assert p == pytest.approx(1 / 201, abs=1e-4)
-    source_only = (strata == "a").astype(int)
-    assert informed(labels, source_only[None], strata) == (0.0, 0.0, 1.0)
 
 
 def test_agreement_of_seeds_by_hand() -> None:

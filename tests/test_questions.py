@@ -59,6 +59,12 @@ def test_an_answer_says_all_of_one_alternative_and_nothing_that_is_rejected(answ
     assert asked.is_right(answer) == right
 
 
+def test_repeating_what_was_heard_is_no_answer():
+    asked = question(accept=(("hairpin",),), most_words=3)
+    assert asked.is_right("A small hairpin.")
+    assert not asked.is_right("Do you have a hairpin?")
+
+
 @pytest.mark.parametrize(("answer", "right"), [("да", True), ("Нет.", False), ("da", False)])
 def test_words_of_other_scripts_are_words(answer, right):
     assert question(accept=(("Да",),)).is_right(answer) == right

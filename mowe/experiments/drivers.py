@@ -10,6 +10,7 @@ import numpy as np
 from mowe.analysis.worth.perturbation import CHANGES, CHANNELS, UNCHANGED, divergence
 from mowe.data.origin import code_version, machine
 from mowe.experiments import judge
+from mowe.experiments.choices import coded, information
 from mowe.experiments.driving_inputs import preferred_inputs, spectrogram
 from mowe.experiments.runs import Place
 from mowe.experiments.study import (
@@ -26,9 +27,7 @@ from mowe.experiments.study import (
     which,
 )
 from mowe.files import file_sha256, write_json
-from mowe.statistics import stratified_information
 
-PERMUTATIONS = 200
 # what else a clip may go through, of the small changes
 _CHANNELS = ("to 8 kHz and back", "in a small room", "pink noise, 10 dB", "12 dB softer", *CHANNELS)
 _SAME_FOR_ALL = 0.9  # share of pairs of clips with one choice, above which a choice says little
@@ -177,7 +176,13 @@ def channels(some: Study) -> dict[str, Any]:
         "answers": answers,
         "points": points,
         "details": {
-            "columns": ["Arm", "Information of choice and", "nats", "by chance", "p"],
+            "columns": [
+                "Arm",
+                "Information of choice and",
+                "nats",
+                "by chance",
+                "95 % of chance below",
+            ],
             "rows": details,
         },
     }
@@ -199,60 +204,28 @@ def _of_channels(
         "Not told apart: another channel moves the routing about as far as other content of the "
         "same source",
     )
-    labels, nats, chance, p = informed[0]
+    labels, nats, chance, most = informed[0]
     return {
         "arm": arm,
         "sentence": (
             f"{says}, {channel.mean():.3f} against {content.mean():.3f} nats, "
             f"{told(found, signed)}; clips of other sources lie at {source.mean():.3f}. "
-            f"Of {labels} the choice tells {nats:.3f} nats, {chance:.3f} by chance (p = {p:.3f})."
+            f"Of {labels} the choice tells {nats:.3f} nats, by chance {chance:.3f} (95 % "
+            f"below {most:.3f})."
         ),
     }
 
 
 def _information(some: Study, asked: StudiedArm) -> list[list[Any]]:
     """What the choice tells of labels, sources and tasks, each within what it depends on."""
-    clips = some.held.clips
+    rows, clips = some.held.rows, some.held.clips
+    within = rows.strata * len(some.held.tasks) + rows.tasks
     kinds = {
-        "labels within task and source": ("label", ("task", "source")),
-        "sources within task": ("source", ("task",)),
-        "tasks within source": ("task", ("source",)),
+        "labels within task and source": (coded(clips, "label"), within),
+        "sources within task": (rows.strata, rows.tasks),
+        "tasks within source": (rows.tasks, rows.strata),
     }
-    found = []
-    for name, (what, within) in kinds.items():
-        labels = np.array([getattr(one, what) for one in clips])
-        strata = np.array(["|".join(getattr(one, part) for part in within) for one in clips])
-        found.append([name, *informed(labels, asked.held_out.choice, strata)])
-    return found
-
-
-def informed(
-    labels: np.ndarray, choice: np.ndarray, strata: np.ndarray, seed: int = 0
-) -> tuple[float, float, float]:
-    """Information of labels and choice within strata, mean over seeds, and what chance gives.
-
-    Args:
-        labels: `(clips,)`.
-        choice: `(seeds, clips)`.
-        strata: `(clips,)`; labels change places within one.
-        seed: Of the permutations.
-
-    Returns:
-        Nats, nats by chance, and the share of permutations that reach as many.
-    """
-
-    def mean(some: np.ndarray) -> float:
-        return float(np.mean([stratified_information(some, one, strata) for one in choice]))
-
-    draw, found = np.random.default_rng(seed), mean(labels)
-    insides = [np.flatnonzero(strata == one) for one in np.unique(strata)]
-    by_chance = []
-    for _ in range(PERMUTATIONS):
-        shuffled = labels.copy()
-        for inside in insides:
-            shuffled[inside] = draw.permutation(labels[inside])
-        by_chance.append(mean(shuffled))
-    # equal up to rounding counts as reached
-    reached = sum(one >= found - 1e-12 for one in by_chance)
-    p = (1 + reached) / (1 + PERMUTATIONS)
-    return short(found), short(float(np.mean(by_chance))), short(p)
+    return [
+        [name, *information(asked.held_out.choice, labels, strata).values()]
+        for name, (labels, strata) in kinds.items()
+    ]

@@ -15,11 +15,12 @@ from mowe.audio import Recording
 from mowe.experiments import fast, judge
 from mowe.experiments.arms import EXPECTED_EVENLY, PAPER, POOL, Arm
 from mowe.experiments.bank import Bank, fill_bank, loudest_part
+from mowe.experiments.choices import COLLAPSED
 from mowe.experiments.fast import Data
 from mowe.experiments.judge import Difference, Rows
 from mowe.experiments.labelled import Labelled
 from mowe.experiments.probe import Probe
-from mowe.experiments.results import COLLAPSED, Held
+from mowe.experiments.results import Held
 from mowe.experiments.runs import Place
 from mowe.statistics import effective_number
 
