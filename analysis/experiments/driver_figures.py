@@ -65,7 +65,9 @@ def points_chart(points: Sequence[Mapping[str, Any]], unit: str) -> go.Figure:
     height = sum(max(_ROW * len(arms), 16 * (label.count("<br>") + 1)) + 6 for label in labels)
     dress(figure, height=150 + height, legend=True)
     figure.update_layout(legend={"yref": "container", "y": 0.0, "yanchor": "bottom"}, margin_b=100)
-    figure.update_xaxes(title=broken(unit.capitalize(), 40), title_standoff=8, rangemode="tozero")
+    figure.update_xaxes(
+        title=broken(unit[:1].upper() + unit[1:], _LABEL), title_standoff=8, rangemode="tozero"
+    )
     figure.update_yaxes(
         tickvals=list(range(len(names))), ticktext=labels, range=[len(names) - 0.5, -0.5],
         automargin=True, showgrid=False,
@@ -82,5 +84,6 @@ def bands_chart(rows: Sequence[Sequence[Any]], bands: Sequence[str]) -> go.Figur
     """
     labels = [f"{encoder}<br>({broken(arm, _LABEL)})" for arm, encoder, *_ in rows]
     hover = [[f"{arm}, {encoder}, {band}" for band in bands] for arm, encoder, *_ in rows]
-    title = "Share of what speaks for the encoder, %"
-    return heatmap(labels, bands, [row[3:] for row in rows], hover, title)
+    title, grid = "Share of what speaks<br>for the encoder, %", [row[3:] for row in rows]
+    most = max((value for row in grid for value in row), default=1.0)
+    return heatmap(labels, bands, grid, hover, title, most)

@@ -207,13 +207,14 @@ def heatmap(
     grid: Sequence[Sequence[float | None]],
     hover: Sequence[Sequence[str]],
     title: str,
+    most: float = 1.0,
 ) -> go.Figure:
-    """Numbers from 0 to 1 as fields with their per cent; row and column names may repeat."""
+    """Numbers from 0 to `most` as fields with their per cent; names may repeat."""
     figure = go.Figure(
         go.Heatmap(
             z=grid,
             zmin=0,
-            zmax=1,
+            zmax=most,
             colorscale=_SCALE,
             showscale=False,  # the numbers are written out, and a phone is narrow
             xgap=1,
