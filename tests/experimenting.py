@@ -85,6 +85,39 @@ def result(**changes: Any) -> dict[str, Any]:
     return {**made, **changes}
 
 
+def drivers() -> dict[str, Any]:
+    """The result file of what drives routing, short."""
+    point = {"arm": "paper", "low": 0.5, "high": 0.75}
+    changes = {
+        "name": "changes",
+        "question": "Does a small change move the choice?",
+        "unit": "share of clips",
+        "answers": [{"arm": "paper", "sentence": "No."}],
+        "points": [
+            {**point, "name": "6 dB softer", "value": 0.625, "control": False},
+            {**point, "name": "another clip", "value": 0.6, "control": True},
+        ],
+        "details": {"columns": ["Arm", "Change"], "rows": [["paper", "6 dB softer"]]},
+    }
+    cells = {
+        **changes,
+        "question": "Which part of the spectrogram decides?",
+        "bands": ["0-200 Hz", "200-400 Hz"],
+        "details": {
+            "columns": ["Arm", "Encoder", "Clips", "0-200 Hz", "200-400 Hz"],
+            "rows": [["paper", "music", 3, 0.25, 0.75]],
+        },
+    }
+    return {
+        "questions": [changes, cells],
+        "arms": [{"name": "paper", "effective_encoders": [3.21, 1.0]}],
+        "data": {"manifest": "0" * 64, "split": "dev", "clips": 80, "changed": 40},
+        "budget": {"seeds": 2, "cpu_seconds": 600},
+        "code": [{"commit": "0123456789abcdef", "dirty": False}],
+        "machine": {"processor": "A processor"},
+    }
+
+
 def write_results(folder: Path, **files: Any) -> Path:
     """Write files of these names into a new folder; text as it is, the rest as JSON."""
     folder.mkdir(parents=True, exist_ok=True)

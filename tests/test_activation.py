@@ -35,7 +35,9 @@ LOOSE = Regularisation(learning_rate=0.1, variation=0.0, distance=0.0, blur_ever
 
 @pytest.fixture(scope="module")
 def made(tiny_model, real):
-    return list(maximise(tiny_model, "speaker", real, steps=20, seed=5, regularisation=LOOSE))
+    return list(
+        maximise(RouterPath.of(tiny_model), "speaker", real, steps=20, seed=5, regularisation=LOOSE)
+    )
 
 
 def test_the_probability_rises_above_its_random_start(made):
@@ -48,16 +50,20 @@ def test_the_probability_rises_above_its_random_start(made):
 
 def test_the_shipped_model_likes_what_was_made_up_for_speaker(mini_assistant, examples):
     model = mini_assistant.model
-    real = RealSounds.of(RouterPath(model), [load_audio(examples / "digits.flac")])
-    *_, last = maximise(model, "speaker", real, steps=15, seed=0)
+    real = RealSounds.of(RouterPath.of(model), [load_audio(examples / "digits.flac")])
+    *_, last = maximise(RouterPath.of(model), "speaker", real, steps=15, seed=0)
     assert last.before["speaker"] < 0.1
     assert last.after["speaker"] > 0.5
     assert max(last.after, key=last.after.get) == "speaker"
 
 
 def test_equal_seeds_give_equal_inputs_and_others_do_not(tiny_model, real, made):
-    *_, again = maximise(tiny_model, "speaker", real, steps=20, seed=5, regularisation=LOOSE)
-    *_, other = maximise(tiny_model, "speaker", real, steps=20, seed=6, regularisation=LOOSE)
+    *_, again = maximise(
+        RouterPath.of(tiny_model), "speaker", real, steps=20, seed=5, regularisation=LOOSE
+    )
+    *_, other = maximise(
+        RouterPath.of(tiny_model), "speaker", real, steps=20, seed=6, regularisation=LOOSE
+    )
     assert np.array_equal(again.features, made[-1].features)
     assert again.after == made[-1].after
     assert not np.array_equal(other.features, made[-1].features)
@@ -74,14 +80,16 @@ def test_every_input_stays_in_the_range_of_real_sounds(made, real):
 
 def test_a_heavier_variation_weight_gives_a_smoother_input(tiny_model, real, made):
     rules = dataclasses.replace(LOOSE, variation=1.0)
-    *_, smooth = maximise(tiny_model, "speaker", real, steps=20, seed=5, regularisation=rules)
+    *_, smooth = maximise(
+        RouterPath.of(tiny_model), "speaker", real, steps=20, seed=5, regularisation=rules
+    )
     rough, fine = (np.abs(np.diff(one.features[:300], axis=0)).mean() for one in (made[-1], smooth))
     assert fine < 0.9 * rough
 
 
 def test_maximising_leaves_the_model_as_it_was(tiny_model, real):
     before = {name: one.clone() for name, one in tiny_model.router.state_dict().items()}
-    list(maximise(tiny_model, "speaker", real, steps=3))
+    list(maximise(RouterPath.of(tiny_model), "speaker", real, steps=3))
     assert all(torch.equal(one, before[name]) for name, one in tiny_model.router.named_parameters())
     assert all(one.grad is None for one in tiny_model.parameters())
 
@@ -94,7 +102,7 @@ def test_the_range_of_real_sounds_is_measured(tiny_model, tmp_path):
         def at(self, rate):
             return self.samples
 
-    path = RouterPath(tiny_model)
+    path = RouterPath.of(tiny_model)
     clips = [Clip(np.full(RATE, level, dtype=np.float32)) for level in (0.0, 0.5)]
     real = RealSounds.of(path, clips)
     silent, steady = (path.features(clip.samples)[0].numpy() for clip in clips)
@@ -108,9 +116,9 @@ def test_the_range_of_real_sounds_is_measured(tiny_model, tmp_path):
 @pytest.mark.parametrize("steps", [0, 501])
 def test_steps_and_names_outside_are_one_sentence(tiny_model, real, steps):
     with pytest.raises(ConfigError, match=f"steps must be 1 to 500, found {steps}"):
-        next(maximise(tiny_model, "sound", real, steps=steps))
+        next(maximise(RouterPath.of(tiny_model), "sound", real, steps=steps))
     with pytest.raises(ConfigError, match="no weak encoder 'nobody'"):
-        next(maximise(tiny_model, "nobody", real))
+        next(maximise(RouterPath.of(tiny_model), "nobody", real))
 
 
 @pytest.mark.parametrize("hertz", [440.0, 2000.0])
@@ -129,8 +137,8 @@ def test_the_sound_of_a_tone_s_mel_peaks_near_the_tone(tiny_model, hertz):
 
 
 def test_an_input_as_a_sound_is_routed_again(tiny_model, made):
-    heard = sounding(tiny_model, made[-1])
-    path = RouterPath(tiny_model)
+    heard = sounding(RouterPath.of(tiny_model), made[-1])
+    path = RouterPath.of(tiny_model)
     again = path.probabilities(path.features(heard.samples), len(heard.samples))[0]
     assert len(heard.samples) == 3 * RATE
     assert np.abs(heard.samples).max() <= 1.0

@@ -27,7 +27,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("mowe.checkpoint",),
     ("mowe.assistant",),
     ("mowe.data",),
-    ("mowe.training", "mowe.evaluation", "mowe.experiments", "mowe.analysis", "corpus"),
+    ("mowe.training", "mowe.evaluation", "mowe.analysis", "corpus"),
+    ("mowe.experiments",),
     ("mowe.ui", "mowe.cli"),
     ("app", "mowe.__main__"),
 )

@@ -45,7 +45,7 @@ def tone(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(tiny_model, tone):
-    return list(attribute(tiny_model, tone))[-1]
+    return list(attribute(RouterPath.of(tiny_model), tone))[-1]
 
 
 def test_a_linear_function_gets_weight_times_step_in_every_cell():
@@ -90,7 +90,7 @@ def test_the_encoder_says_the_same_through_its_features(tiny_model, seconds):
 
 def test_the_path_gives_the_probabilities_of_the_routing(mini_assistant, examples):
     recording = load_audio(examples / "speech-french.flac")
-    path = RouterPath(mini_assistant.model)
+    path = RouterPath.of(mini_assistant.model)
     samples = recording.at(RATE)
     shares = path.named(path.probabilities(path.features(samples), len(samples))[0])
     assert shares == pytest.approx(mini_assistant.route(recording).windows[0].dependent, abs=1e-5)
@@ -116,7 +116,7 @@ def test_the_attribution_of_the_tiny_model_adds_up(tiny_model, found, tone):
 
 def test_the_attribution_of_the_shipped_model_adds_up_on_a_real_clip(mini_assistant, examples):
     recording = load_audio(examples / "dog.ogg").window(0.0, 1.5)
-    *_, last = attribute(mini_assistant.model, recording)
+    *_, last = attribute(RouterPath.of(mini_assistant.model), recording)
     assert last.encoder == max(last.probabilities, key=last.probabilities.get)
     assert abs(last.difference) > 3  # there is something to explain
     assert last.values.sum() == pytest.approx(last.difference, abs=last.tolerance)
@@ -125,7 +125,7 @@ def test_the_attribution_of_the_shipped_model_adds_up_on_a_real_clip(mini_assist
 
 def test_any_encoder_can_be_asked_for_and_the_winner_is_then_its_rival(tiny_model, tone, found):
     other = next(name for name in tiny_model.encoder_names if name != found.encoder)
-    first = next(attribute(tiny_model, tone, other))
+    first = next(attribute(RouterPath.of(tiny_model), tone, other))
     assert (first.encoder, first.rival) == (other, found.encoder)
     assert not first.finished
     assert not first.complete
@@ -133,15 +133,15 @@ def test_any_encoder_can_be_asked_for_and_the_winner_is_then_its_rival(tiny_mode
 
 def test_windows_are_those_of_the_model(tiny_model, tmp_path):
     recording = load_audio(write_tone(tmp_path / "long.wav", 31.0))
-    second = next(attribute(tiny_model, recording, window=1))
+    second = next(attribute(RouterPath.of(tiny_model), recording, window=1))
     assert (second.start, len(second.samples)) == (30.0, RATE)
     with pytest.raises(AudioError, match="has 2 windows, window 3 is not there"):
-        next(attribute(tiny_model, recording, window=2))
+        next(attribute(RouterPath.of(tiny_model), recording, window=2))
 
 
 def test_padding_and_the_silence_behind_keep_what_they_really_get(tiny_model, tmp_path):
     recording = load_audio(write_tone(tmp_path / "short.wav", 0.4))
-    *_, last = attribute(tiny_model, recording)
+    *_, last = attribute(RouterPath.of(tiny_model), recording)
     assert last.sound_seconds == pytest.approx(0.4)
     assert len(last.values) == 120  # 1 s with padding, 0.2 s that the encoder adds
     assert last.values.sum() == pytest.approx(last.difference, abs=last.tolerance)
@@ -155,17 +155,17 @@ def test_a_mixture_without_a_data_dependent_router_is_one_sentence(preset):
     if preset is BASE_ONLY:
         config = dataclasses.replace(config, weak_encoders=(), routing=BASE_ONLY.routing)
     with pytest.raises(ConfigError, match=f"{preset.preset} has no data-dependent router"):
-        RouterPath(MoWE(config))
+        RouterPath.of(MoWE(config))
 
 
 def test_another_base_encoder_and_an_unknown_name_are_one_sentence(tiny_model, tone):
     model = MoWE(TINY_RANDOM)
     model.base_encoder = next(one for one in model.pool if one.name == "speaker")
     assert isinstance(model.base_encoder, AudioEncoder)
-    with pytest.raises(ConfigError, match="speaker, reads no log-mel"):
-        RouterPath(model)
+    with pytest.raises(ConfigError, match="speaker reads no log-mel"):
+        RouterPath.of(model)
     with pytest.raises(ConfigError, match="no weak encoder 'nobody'; there are whisper-weak, "):
-        next(attribute(tiny_model, tone, "nobody"))
+        next(attribute(RouterPath.of(tiny_model), tone, "nobody"))
 
 
 def test_strongest_cells_by_hand():
@@ -212,16 +212,16 @@ def test_a_masked_sound_and_its_complement_add_up_and_keep_to_their_regions(foun
 
 
 def test_deletion_asks_the_model_about_the_cells_it_names(tiny_model, found):
-    checked = list(deletion(tiny_model, found, draws=1, seed=3))
+    checked = list(deletion(RouterPath.of(tiny_model), found, draws=1, seed=3))
     assert [one.level for one in checked] == list(LEVELS)
-    path, level = RouterPath(tiny_model), checked[2]
+    path, level = RouterPath.of(tiny_model), checked[2]
     cells = strongest_cells(found.values, level.level)
     alone = torch.from_numpy(np.where(cells, found.features, found.silence))[None]
     shares = path.named(path.probabilities(alone, len(found.samples))[0])
     assert level.cells == cells.sum()
     assert level.kept == pytest.approx(shares[found.encoder], abs=1e-6)
-    assert checked == list(deletion(tiny_model, found, draws=1, seed=3))
-    assert checked != list(deletion(tiny_model, found, draws=1, seed=4))
+    assert checked == list(deletion(RouterPath.of(tiny_model), found, draws=1, seed=3))
+    assert checked != list(deletion(RouterPath.of(tiny_model), found, draws=1, seed=4))
 
 
 def test_figures_and_tables_say_the_finding(found):

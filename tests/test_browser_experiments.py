@@ -4,7 +4,7 @@ import re
 
 import pytest
 from browsing import DESKTOP, PHONE, open_tab, visits
-from experimenting import comparison, result, write_results
+from experimenting import comparison, drivers, result, write_results
 from fakes import FakeAssistant
 from playwright.sync_api import Page, expect
 from serving import serve, write_examples
@@ -22,6 +22,7 @@ def served(tmp_path_factory):
         "damaged": "{",
     }
     results = write_results(folder / "results", **files)
+    write_results(folder, drivers=drivers())
     examples = write_examples(folder / "examples")
     with serve(FakeAssistant(step_seconds=0.0), examples, results_folder=results) as url:
         yield url
@@ -70,6 +71,9 @@ def test_claims_open_filled_and_another_one_takes_their_place(visit, viewport, q
     expect(plot(page, "forest")).to_contain_text("undecided")
     expect(plot(page, "forest")).not_to_contain_text("better")
     assert page.evaluate(place) == before  # nothing jumps
+    expect(page.locator("#driven-answer")).to_contain_text("paper: No.")
+    choose(page, "driven-choice", "Which part of the spectrogram decides?")
+    expect(plot(page, "driven")).to_contain_text("200-400 Hz")
     for table in page.get_by_role("button", name=re.compile("as a table")).all():
         if table.is_visible():
             table.click()
@@ -81,7 +85,7 @@ def test_claims_open_filled_and_another_one_takes_their_place(visit, viewport, q
         "width => document.documentElement.scrollWidth <= width", arg=viewport["width"]
     )
     wide = """[...document.querySelectorAll(
-        '#experiments :is(button, input, .js-plotly-plot, #experiments-overview td)')]
+        ':is(#experiments, #driven) :is(button, input, .js-plotly-plot, #experiments-overview td)')]
         .filter(one => one.offsetParent && !one.closest('.table-wrap, [role=grid]'))
         .map(one => [one.getBoundingClientRect().right, one.outerHTML.slice(0, 100)])
         .filter(([right]) => right > innerWidth + 1)"""

@@ -34,6 +34,7 @@ from mowe.experiments.bank import (
 )
 from mowe.experiments.claims import EXPERIMENTS, Experiment, Pair, _without
 from mowe.experiments.cost import read_cost
+from mowe.experiments.driver_pages import FILE, read_drivers
 from mowe.experiments.judge import BETTER, EQUAL, UNDECIDED, Difference, Rows
 from mowe.experiments.labelled import (
     SPLITS,
@@ -662,8 +663,10 @@ ROOT = Path(__file__).parents[1]
 
 def test_pages_are_what_the_result_files_say() -> None:
     found, cost = read_results(ROOT / "results/experiments"), read_cost(COST_RESULT)
+    drivers = read_drivers(ROOT / "results" / FILE)
+    assert drivers is not None
     assert (ROOT / "docs/PAPER.md").read_text(encoding="utf-8") == paper_page(found, cost)
-    assert (ROOT / "docs/ROUTING.md").read_text(encoding="utf-8") == routing_page(found)
+    assert (ROOT / "docs/ROUTING.md").read_text(encoding="utf-8") == routing_page(found, drivers)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert between_marks(readme, readme_part(found, cost), MARKS, ExperimentError) == readme
 

@@ -10,6 +10,7 @@ from scipy.spatial.distance import jensenshannon
 
 from mowe.analysis.worth.perturbation import (
     CHANGES,
+    CHANNELS,
     UNCHANGED,
     compare,
     consistency,
@@ -104,6 +105,13 @@ def test_a_round_trip_through_8_khz_loses_what_8_khz_cannot_hold():
     assert np.abs(through - lost)[middle].max() < 0.002
 
 
+def test_a_telephone_passes_its_band_only():
+    middle = slice(2000, -2000)
+    assert np.abs(changed(tone(1000), "telephone band") - tone(1000))[middle].max() < 0.002
+    for hertz in (150, 5000):
+        assert decibels(changed(tone(hertz), "telephone band")) < decibels(tone(hertz)) - 40
+
+
 def test_a_shift_puts_50_ms_of_silence_first():
     sound = np.random.default_rng(0).uniform(-0.5, 0.5, RATE * 2).astype(np.float32)
     later = changed(sound, "50 ms later")
@@ -124,7 +132,7 @@ def test_a_room_answers_a_click_with_decaying_echoes():
     assert -60 / fall == pytest.approx(0.3, rel=0.15)
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", [*CHANGES, *CHANNELS])
 def test_every_change_keeps_length_range_and_original(name):
     sound = np.random.default_rng(1).uniform(-1, 1, 33_333).astype(np.float32)
     whole = recording(sound.copy(), 44_100)
@@ -146,8 +154,8 @@ def test_a_seed_decides_noise_and_echoes():
 
 
 def test_silence_stays_silence():
-    for name in CHANGES:
-        assert not changed(np.zeros(RATE), name).any()
+    for name in (*CHANGES, *CHANNELS):
+        assert np.abs(changed(np.zeros(RATE), name)).max() < 1e-4  # Opus rounds to one bit
 
 
 def test_an_unknown_change_lists_the_known_ones():

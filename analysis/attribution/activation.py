@@ -4,20 +4,20 @@ Source of the first: Olah et al. 2017, "Feature Visualization".
 """
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from mowe.analysis.attribution.router_path import RouterPath
 from mowe.analysis.records import Records
 from mowe.audio import Recording
 from mowe.errors import ConfigError, RecordsError
-from mowe.model import MoWEModel
 
 SECONDS = 3.0  # length of a made-up input
 MAX_STEPS = 500
@@ -86,7 +86,7 @@ class Activation:
 
 
 def maximise(
-    model: MoWEModel,
+    path: RouterPath,
     encoder: str,
     real: RealSounds,
     *,
@@ -97,7 +97,7 @@ def maximise(
     """Raise the router's log-probability of an encoder by changing a log-mel input.
 
     Args:
-        model: A mixture whose base encoder reads log-mel.
+        path: Base encoder and router.
         encoder: Which one.
         real: Where the input has to stay.
         steps: Of Adam, 1 to 500.
@@ -108,11 +108,11 @@ def maximise(
         The start, every fifth step and the last one.
 
     Raises:
-        ConfigError: If the mixture has no such encoder, router or input, or `steps` is outside.
+        ConfigError: If there is no such encoder, or `steps` is outside.
     """
     if not 1 <= steps <= MAX_STEPS:
         raise ConfigError(f"steps must be 1 to {MAX_STEPS}, found {steps}")
-    path, rules = RouterPath(model), regularisation or Regularisation()
+    rules = regularisation or Regularisation()
     place, samples = path.place(encoder), round(SECONDS * path.base.sample_rate)
     device = next(path.base.parameters()).device
     draw = torch.Generator().manual_seed(seed)
@@ -147,22 +147,38 @@ def maximise(
             yield now(step)
 
 
-def sounding(model: MoWEModel, activation: Activation, *, seed: int = 0) -> Sounding:
+def sounding(path: RouterPath, activation: Activation, *, seed: int = 0) -> Sounding:
     """Turn the input into a sound and route that.
 
     No sound has exactly this log-mel, so the router may change its mind.
 
     Args:
-        model: That of the activation.
+        path: That of the activation.
         activation: From `maximise`.
         seed: Of the sound's made-up phase.
     """
-    path = RouterPath(model)
     count = round(SECONDS * path.base.sample_rate) // path.settings.hop
     sound = path.base.to_audio(torch.from_numpy(activation.features[:count]), seed=seed)
     samples: np.ndarray = (sound / sound.abs().max().clamp_min(1.0)).numpy()
     shares = path.probabilities(path.features(samples), len(samples))[0]
     return Sounding(samples, path.named(shares))
+
+
+def shuffled_router(router: nn.Module, seed: int) -> nn.Module:
+    """A control: the same router, reading every feature in the place of another one.
+
+    What pleases it shows what maximisation finds in any router, whatever it has learnt.
+
+    Args:
+        router: Whose first linear layer reads the features; it stays as it is.
+        seed: Of the permutation.
+    """
+    shuffled = deepcopy(router)
+    layer = next(one for one in shuffled.modules() if isinstance(one, nn.Linear))
+    order = torch.randperm(layer.in_features, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        layer.weight.copy_(layer.weight[:, order])
+    return shuffled
 
 
 def top_clips(records: Records, encoder: str, count: int = 10) -> pd.DataFrame:

@@ -7,7 +7,7 @@ the margin holds exactly what has to be above 0 for the encoder to be chosen.
 Source: Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks", through captum.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,7 +20,6 @@ from mowe.analysis.attribution.router_path import RouterPath
 from mowe.audio import Recording
 from mowe.encoders.mel import MelSettings, band_hertz, mel_filters
 from mowe.errors import AudioError
-from mowe.model import MoWEModel
 
 PIECES = 8  # of the straight path from silence to the recording, each integrated by itself
 STEPS = 8  # gradients on a piece, at the points of Gauss and Legendre
@@ -109,21 +108,27 @@ class Deletion(NamedTuple):
 
 
 def attribute(
-    model: MoWEModel, recording: Recording, encoder: str = "", *, window: int = 0
+    path: RouterPath,
+    recording: Recording,
+    encoder: str = "",
+    *,
+    window: int = 0,
+    **cuts: int,
 ) -> Iterator[Attribution]:
     """Attribute the router's margin for an encoder; the last item is `finished`.
 
     Args:
-        model: A mixture whose base encoder reads log-mel.
+        path: Base encoder and router.
         recording: What was routed.
         encoder: For which one; empty for the one that the router prefers.
         window: Which of the windows that the model hears, from 0.
+        cuts: `pieces` and `splits` of `integrated_gradients`.
 
     Raises:
         AudioError: If there is no such window.
-        ConfigError: If the mixture has no such encoder, router or input.
+        ConfigError: If there is no such encoder.
     """
-    path, spans = RouterPath(model), recording.windows(model.config.window_seconds)
+    spans = recording.windows(path.window_seconds)
     if not 0 <= window < len(spans):
         raise AudioError(
             f"{recording.name} has {len(spans)} windows, window {window + 1} is not there"
@@ -141,7 +146,7 @@ def attribute(
         return logits[:, place] - logits[:, rival]
 
     batch = path.batch(features.shape[1])
-    for integral in integrated_gradients(margin, features, silence, batch=batch):
+    for integral in integrated_gradients(margin, features, silence, batch=batch, **cuts):
         yield Attribution(
             encoder=path.names[place],
             rival=path.names[rival],
@@ -163,7 +168,13 @@ def attribute(
 
 
 def integrated_gradients(
-    function: Scalar, inputs: Tensor, baseline: Tensor, *, batch: int = STEPS
+    function: Scalar,
+    inputs: Tensor,
+    baseline: Tensor,
+    *,
+    batch: int = STEPS,
+    pieces: int = PIECES,
+    splits: int = MAX_SPLITS,
 ) -> Iterator[Integral]:
     """Integrate gradients from the baseline to the input until they add up.
 
@@ -175,6 +186,8 @@ def integrated_gradients(
         inputs: One example, `(1, ...)`.
         baseline: Of the same shape.
         batch: Points of the path in one pass.
+        pieces: Of the path, each of `STEPS` gradients.
+        splits: Pieces cut in two at most, where the tolerance is not reached.
 
     Yields:
         The integral after every piece; the last one is `finished`.
@@ -198,21 +211,20 @@ def integrated_gradients(
         return _Piece(start, end, values, gap)
 
     def total(finished: bool = False) -> Integral:
-        values = torch.stack([piece.values for piece in pieces]).sum(dim=0)
-        gap = sum(piece.gap for piece in pieces)
-        return Integral(values, difference, gap, STEPS * (len(pieces) + splits), finished)
+        values = torch.stack([piece.values for piece in done]).sum(dim=0)
+        gap = sum(piece.gap for piece in done)
+        return Integral(values, difference, gap, STEPS * (2 * len(done) - pieces), finished)
 
-    difference, splits = height(1.0) - height(0.0), 0
-    pieces: list[_Piece] = []
-    for number in range(PIECES):
-        pieces.append(integrate(number / PIECES, (number + 1) / PIECES))
+    difference = height(1.0) - height(0.0)
+    done: list[_Piece] = []
+    for number in range(pieces):
+        done.append(integrate(number / pieces, (number + 1) / pieces))
         yield total()
-    while abs(total().gap) > total().tolerance and splits < MAX_SPLITS:
-        worst = max(pieces, key=lambda piece: abs(piece.gap))
+    while abs(total().gap) > total().tolerance and len(done) < pieces + splits:
+        worst = max(done, key=lambda piece: abs(piece.gap))
         middle = (worst.start + worst.end) / 2
-        pieces.remove(worst)
-        pieces += [integrate(worst.start, middle), integrate(middle, worst.end)]
-        splits += 1
+        done.remove(worst)
+        done += [integrate(worst.start, middle), integrate(middle, worst.end)]
         yield total()
     yield total(finished=True)
 
@@ -301,7 +313,12 @@ def mask_audio(samples: np.ndarray, mask: np.ndarray, settings: MelSettings) -> 
 
 
 def deletion(
-    model: MoWEModel, attribution: Attribution, *, draws: int = 3, seed: int = 0
+    path: RouterPath,
+    attribution: Attribution,
+    *,
+    levels: Sequence[float] = LEVELS,
+    draws: int = 3,
+    seed: int = 0,
 ) -> Iterator[Deletion]:
     """Whether the attribution is faithful: hear the recording with cells set to silence.
 
@@ -309,18 +326,19 @@ def deletion(
     random cells do neither.
 
     Args:
-        model: That of the attribution.
+        path: That of the attribution.
         attribution: A finished one.
+        levels: Shares of the cells.
         draws: Of random cells, for their mean.
         seed: Of the draws.
 
     Yields:
-        One item for each of `LEVELS`.
+        One item for each level.
     """
-    path, rng = RouterPath(model), np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     device, place = next(path.base.parameters()).device, path.place(attribution.encoder)
     heard, quiet = attribution.features, attribution.silence
-    for level in LEVELS:
+    for level in levels:
         strongest = strongest_cells(attribution.values, level)
         masks = [strongest, *(rng.permuted(strongest.ravel()) for _ in range(draws))]
         kept = np.stack([mask.reshape(heard.shape) for mask in masks])

@@ -1,16 +1,19 @@
 """From the base encoder's log-mel input to the data-dependent router, with gradients."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mowe.encoders.base import frame_mask
+from mowe.encoders.base import AudioEncoder, frame_mask
 from mowe.encoders.mel import MelSettings
 from mowe.encoders.whisper import WhisperEncoder
 from mowe.errors import ConfigError
 from mowe.model import MoWEModel
 from mowe.model.routing import pool_frames
 
+WINDOW_SECONDS = 30.0
 FRAMES_AT_ONCE = 3200  # mel frames in one batch; backward passes through more fill the memory
 
 
@@ -20,11 +23,35 @@ class RouterPath:
     The same weights and the same arithmetic as `MoWEModel.listen`; only the door differs.
     """
 
-    def __init__(self, model: MoWEModel) -> None:
-        """Find the path in a mixture.
+    def __init__(
+        self,
+        base: AudioEncoder,
+        router: nn.Module,
+        names: Sequence[str],
+        window_seconds: float = WINDOW_SECONDS,
+    ) -> None:
+        """Join a base encoder and a router.
 
         Args:
-            model: A mixture with a data-dependent router over at least two weak encoders.
+            base: Of the Whisper family.
+            router: From pooled base frames, `(batch, base_dim)`, to logits, `(batch, encoders)`.
+            names: Of the weak encoders, in the order of the logits.
+            window_seconds: How much is heard at once, s.
+
+        Raises:
+            ConfigError: If the base encoder reads no log-mel.
+        """
+        if not isinstance(base, WhisperEncoder):
+            raise ConfigError(
+                f"the base encoder {base.name} reads no log-mel; only one of the Whisper family "
+                "can be looked into"
+            )
+        self.base, self.router, self.names = base, router, tuple(names)
+        self.window_seconds = window_seconds
+
+    @classmethod
+    def of(cls, model: MoWEModel) -> "RouterPath":
+        """The path of a mixture with a data-dependent router over at least two weak encoders.
 
         Raises:
             ConfigError: If there is no such router, or the base encoder reads no log-mel.
@@ -35,13 +62,8 @@ class RouterPath:
                 f"{preset} has no data-dependent router over two or more weak encoders, "
                 "so no recording drives a choice"
             )
-        if not isinstance(model.base_encoder, WhisperEncoder):
-            raise ConfigError(
-                f"the base encoder of {preset}, {model.base_encoder.name}, reads no log-mel; "
-                "only one of the Whisper family can be looked into"
-            )
-        self.base, self.router = model.base_encoder, model.router.dependent
-        self.names = model.encoder_names
+        window_seconds = model.config.window_seconds
+        return cls(model.base_encoder, model.router.dependent, model.encoder_names, window_seconds)
 
     @property
     def settings(self) -> MelSettings:
@@ -82,11 +104,14 @@ class RouterPath:
         Returns:
             `(batch, encoders)` float32.
         """
+        logits: Tensor = self.router(self.pooled(features, samples))
+        return logits.float()
+
+    def pooled(self, features: Tensor, samples: int) -> Tensor:
+        """What the router reads, `(batch, base_dim)`; see `logits`."""
         lengths = torch.full((len(features),), samples, device=features.device)
         frames, counts = self.base.encode_features(features, lengths)
-        pooled = pool_frames(frames, frame_mask(counts, frames.shape[1]))
-        logits: Tensor = self.router(pooled)
-        return logits.float()
+        return pool_frames(frames, frame_mask(counts, frames.shape[1]))
 
     @torch.no_grad()
     def probabilities(self, features: Tensor, samples: int) -> np.ndarray:

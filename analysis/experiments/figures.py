@@ -112,10 +112,10 @@ def _intervals(
 
 
 def _label(one: _Found, *, with_against: bool, bold: bool) -> str:
-    name = _broken(one["arm"], _LABEL)
+    name = broken(one["arm"], _LABEL)
     about = [f"against {one['against']}"] if with_against else []
     about += [f"on {one[name]}" for name in ("task", "source") if one[name]]
-    lines = [f"<b>{name}</b>" if bold else name, *(_broken(line, _LABEL + 4) for line in about)]
+    lines = [f"<b>{name}</b>" if bold else name, *(broken(line, _LABEL + 4) for line in about)]
     return "<br>".join(lines)
 
 
@@ -158,9 +158,9 @@ def accuracy_heatmap(arms: Sequence[_Found]) -> go.Figure:
     """Accuracy of every arm (rows), over all tasks and by task (columns), in per cent."""
     columns = accuracy_columns(arms)[1:]
     grid = [[row.get(name) for name in columns] for row in map(_by_column, arms)]
-    labels = [_broken(arm["name"], _LABEL) for arm in arms]
+    labels = [broken(arm["name"], _LABEL) for arm in arms]
     hover = [[f"{arm['name']}, {name}" for name in columns] for arm in arms]
-    return _heatmap(labels, columns, grid, hover, "Accuracy, %")
+    return heatmap(labels, columns, grid, hover, "Accuracy, %")
 
 
 def accuracy_columns(arms: Sequence[_Found]) -> list[str]:
@@ -187,7 +187,7 @@ def hearing_heatmap(shares: Mapping[str, Mapping[str, float]]) -> go.Figure:
     encoders = hearing_columns(shares)[1:]
     grid = [[of.get(name) for name in encoders] for of in shares.values()]
     hover = [[f"{task}, {name}" for name in encoders] for task in shares]
-    return _heatmap(list(shares), encoders, grid, hover, "Share of each encoder, %")
+    return heatmap(list(shares), encoders, grid, hover, "Share of each encoder, %")
 
 
 def hearing_columns(shares: Mapping[str, Mapping[str, float]]) -> list[str]:
@@ -201,19 +201,20 @@ def hearing_rows(shares: Mapping[str, Mapping[str, float]]) -> list[list[Any]]:
     return [[task, *(of.get(name, "") for name in encoders)] for task, of in shares.items()]
 
 
-def _heatmap(
+def heatmap(
     rows: Sequence[str],
     columns: Sequence[str],
     grid: Sequence[Sequence[float | None]],
     hover: Sequence[Sequence[str]],
     title: str,
+    most: float = 1.0,
 ) -> go.Figure:
-    """Numbers from 0 to 1 as fields with their per cent; row and column names may repeat."""
+    """Numbers from 0 to `most` as fields with their per cent; names may repeat."""
     figure = go.Figure(
         go.Heatmap(
             z=grid,
             zmin=0,
-            zmax=1,
+            zmax=most,
             colorscale=_SCALE,
             showscale=False,  # the numbers are written out, and a phone is narrow
             xgap=1,
@@ -239,5 +240,6 @@ def _heatmap(
     return figure
 
 
-def _broken(text: str, width: int) -> str:
+def broken(text: str, width: int) -> str:
+    """A label in lines of at most so many characters."""
     return "<br>".join(wrap(text, width, break_on_hyphens=False))

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import rel_entr
 
 from mowe.analysis.records import NONE
@@ -16,7 +17,15 @@ from mowe.assistant import Answer, Assistant, HeardMemory, Sampling, WindowRouti
 from mowe.audio import Recording
 from mowe.audio.recording import hash_samples
 from mowe.audio.signals import resample
-from mowe.data.augment import add_noise, reverberate, within_range
+from mowe.data.augment import (
+    TELEPHONE,
+    add_noise,
+    band_limit,
+    code,
+    crush,
+    reverberate,
+    within_range,
+)
 from mowe.errors import ConfigError
 
 UNCHANGED = "unchanged"
@@ -25,6 +34,7 @@ ANSWER_TOKENS = 60  # of each compared answer at most
 SHIFT_SECONDS = 0.05
 ROOM_DECAY = 0.3  # s until echoes fall by 60 dB
 ROOM_DIRECT = 10.0  # dB that the direct sound is above all echoes
+HALL_DECAY, HALL_DIRECT = 0.8, 0.0  # s and dB, as above
 
 Change = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
@@ -39,7 +49,7 @@ def gain(
 def noise(
     samples: np.ndarray, rate: int, draw: np.random.Generator, *, kind: str, snr: float
 ) -> np.ndarray:
-    """`white` or `pink` noise `snr` dB below the mean power of the sound."""
+    """`white`, `pink` or `babble` noise `snr` dB below the mean power of the sound."""
     return add_noise(samples, rate, snr, kind, draw)
 
 
@@ -55,9 +65,33 @@ def shift(samples: np.ndarray, rate: int, draw: np.random.Generator) -> np.ndarr
     return np.pad(samples, (round(SHIFT_SECONDS * rate), 0))
 
 
-def room(samples: np.ndarray, rate: int, draw: np.random.Generator) -> np.ndarray:
-    """In a small room: echoes of exponentially decaying noise."""
-    return reverberate(samples, rate, ROOM_DECAY, ROOM_DIRECT, draw)
+def room(
+    samples: np.ndarray,
+    rate: int,
+    draw: np.random.Generator,
+    *,
+    decay: float = ROOM_DECAY,
+    direct: float = ROOM_DIRECT,
+) -> np.ndarray:
+    """In a room, a small one by default: echoes of exponentially decaying noise."""
+    return reverberate(samples, rate, decay, direct, draw)
+
+
+def telephone(samples: np.ndarray, rate: int, draw: np.random.Generator) -> np.ndarray:
+    """Only the band of a telephone."""
+    return band_limit(samples, rate, *TELEPHONE)
+
+
+def coded(
+    samples: np.ndarray, rate: int, draw: np.random.Generator, *, codec: str, bits: float
+) -> np.ndarray:
+    """Through a lossy codec of so many bits a second."""
+    return code(within_range(samples), rate, codec, bits)
+
+
+def old(samples: np.ndarray, rate: int, draw: np.random.Generator) -> np.ndarray:
+    """As an old sound card plays it."""
+    return crush(samples, rate)
 
 
 CHANGES: Mapping[str, Change] = {
@@ -74,6 +108,16 @@ CHANGES: Mapping[str, Change] = {
     "50 ms later": shift,
     "in a small room": room,
 }
+# the same content otherwise recorded or sent: larger than a small change, and all understandable
+CHANNELS: Mapping[str, Change] = {
+    "telephone band": telephone,
+    "8 bits at 11 kHz": old,
+    "MP3, 16 kbit/s": partial(coded, codec="mp3", bits=16_000),
+    "Opus, 8 kbit/s": partial(coded, codec="opus", bits=8_000),
+    "in a hall": partial(room, decay=HALL_DECAY, direct=HALL_DIRECT),
+    "babble, 10 dB": partial(noise, kind="babble", snr=10),
+}
+_KNOWN = {**CHANGES, **CHANNELS}
 
 
 @dataclass(frozen=True)
@@ -91,7 +135,7 @@ class Compared:
 
 
 def perturb(recording: Recording, name: str, *, seed: int = 0) -> tuple[Recording, float]:
-    """One of `CHANGES`, at the recording's own rate and of the same length.
+    """One of `CHANGES` or `CHANNELS`, at the recording's own rate and of the same length.
 
     Args:
         recording: What is changed; it stays as it is.
@@ -105,11 +149,11 @@ def perturb(recording: Recording, name: str, *, seed: int = 0) -> tuple[Recordin
     Raises:
         ValueError: If there is no such change.
     """
-    if name not in CHANGES:
-        raise ValueError(f"no change {name!r}; there are {list(CHANGES)}")
+    if name not in _KNOWN:
+        raise ValueError(f"no change {name!r}; there are {list(_KNOWN)}")
     samples, rate = recording.samples, recording.sample_rate
     draw = np.random.default_rng([seed, zlib.crc32(name.encode())])
-    changed = CHANGES[name](samples, rate, draw)
+    changed = _KNOWN[name](samples, rate, draw)
     missing = max(0, len(samples) - len(changed))
     changed = np.pad(changed, (0, missing))[: len(samples)].astype(np.float32, copy=False)
     peak = float(np.abs(changed).max(initial=0.0))
@@ -125,12 +169,22 @@ def perturb(recording: Recording, name: str, *, seed: int = 0) -> tuple[Recordin
     return made, 20 * float(np.log10(max(peak, 1.0)))
 
 
-def divergence(one: Sequence[float], other: Sequence[float]) -> float:
-    """Jensen-Shannon divergence of two distributions, in nats: 0 for equal ones, log 2 at most."""
+def divergence(one: npt.ArrayLike, other: npt.ArrayLike) -> np.ndarray:
+    """Jensen-Shannon divergence of distributions, in nats: 0 for equal ones, log 2 at most.
+
+    Args:
+        one: `(..., encoders)`, each summing to 1.
+        other: The same, or what broadcasts to it.
+
+    Returns:
+        `(...)`.
+    """
     p, q = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
     middle = (p + q) / 2
+    total = rel_entr(p, middle).sum(axis=-1) + rel_entr(q, middle).sum(axis=-1)
     # rounding can make the sum of two equal ones a little negative
-    return max(0.0, float(rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / 2)
+    found: np.ndarray = np.maximum(0.0, total / 2)
+    return found
 
 
 def compare(

@@ -10,15 +10,16 @@ from mowe.errors import ExperimentError
 from mowe.experiments.claims import EXPERIMENTS, Experiment
 
 FOLDER, RESULTS, PAGES = Path("built/experiments"), Path("results/experiments"), Path("docs")
+DRIVERS = RESULTS.parent / "drivers.json"
 
 
 def run(desk: Desk) -> None:
-    """List, run or report.
+    """List, run, ask routers or report.
 
     Raises:
         MoweError: If an experiment is unknown, the data do not fit, or results cannot be read.
     """
-    {"list": _list, "run": _run, "report": _report}[desk.options.step](desk)
+    {"list": _list, "run": _run, "drivers": _drivers, "report": _report}[desk.options.step](desk)
 
 
 def _list(desk: Desk) -> None:
@@ -44,6 +45,18 @@ def _run(desk: Desk) -> None:
         runs.make(one.arms, one.seeds, options.jobs)
         found = write(one, runs, options.out or RESULTS, "test" if options.test else "dev")
         tell(f"{one.name}: {found['verdict']}")
+
+
+def _drivers(desk: Desk) -> None:
+    from mowe.experiments.drivers import write
+    from mowe.experiments.runs import Place
+
+    options = desk.options
+    place = Place(manifest=options.manifest, folder=options.folder or FOLDER)
+    found = write(place, options.out or DRIVERS, **given({"seeds": options.seeds}))
+    for question in found["questions"]:
+        for answer in question["answers"]:
+            tell(f"{question['question']} {answer['arm']}: {answer['sentence']}")
 
 
 def _report(desk: Desk) -> None:

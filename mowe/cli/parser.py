@@ -206,13 +206,19 @@ def _add_experiments(commands: "Commands[argparse.ArgumentParser]") -> None:
     run.add_argument(
         "--test", action="store_true", help="judge on the test split: once, when all is chosen"
     )
+    drivers = steps.add_parser("drivers", help="ask trained routers what drives their choice")
+    drivers.add_argument("--manifest", type=Path, required=True, help="of a built corpus")
+    drivers.add_argument("--seeds", type=int, metavar="N", help="of both arms (3)")
+    drivers.add_argument("--folder", type=Path, help="features and rows (built/experiments)")
+    drivers.add_argument("--out", type=Path, help="the result file (results/drivers.json)")
     report = steps.add_parser("report", help="the pages about what was measured")
     report.add_argument("--results", type=Path, help="result files (results/experiments)")
     report.add_argument("--out", type=Path, help="folder of the pages (docs)")
     report.add_argument("--readme", type=Path, help="put the verdicts between its marks")
     for step in (listed, report):
         step.set_defaults(inputs=())
-    run.set_defaults(inputs=("manifest",))
+    for step in (run, drivers):
+        step.set_defaults(inputs=("manifest",))
 
 
 def _add_pool(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -6,7 +6,7 @@ encoder's among them, so that a step of training takes hundredths of a second.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -90,6 +90,7 @@ def fill_bank(
     names: Sequence[str],
     folder: Path,
     added: Mapping[str, EncoderConfig] = MappingProxyType({}),
+    heard: Callable[[Labelled], Recording] | None = None,
 ) -> Bank:
     """Read features, computing what is missing; an encoder's are written when it is done.
 
@@ -98,6 +99,7 @@ def fill_bank(
         names: Encoders, twins and copies among them; the base encoder is always there.
         folder: One folder for each set of clips is made in it.
         added: Encoders of one's own beside those of `mini`.
+        heard: What is heard of a clip, `loudest_part` by default; another one needs another folder.
 
     Raises:
         ExperimentError: If there is no such encoder, or one says what is no number.
@@ -118,7 +120,7 @@ def fill_bank(
     missing = [name for name, one in found.items() if one is None]
     if missing:
         for name, one in _computed(
-            {name: _build(name, configs) for name in missing}, clips
+            {name: _build(name, configs) for name in missing}, clips, heard or loudest_part
         ).items():
             _write(name, one, paths[name])
             found[name] = one
@@ -187,7 +189,9 @@ def _build(name: str, configs: Mapping[str, EncoderConfig]) -> AudioEncoder:
 
 @torch.inference_mode()
 def _computed(
-    encoders: Mapping[str, AudioEncoder], clips: Sequence[Labelled]
+    encoders: Mapping[str, AudioEncoder],
+    clips: Sequence[Labelled],
+    heard_of: Callable[[Labelled], Recording],
 ) -> dict[str, dict[str, Tensor]]:
     """Frames and counts by encoder; every clip is decoded once."""
     frames = {
@@ -198,7 +202,7 @@ def _computed(
     rates = {one.sample_rate for one in encoders.values()}
     with tqdm(total=len(clips), desc="features", unit="clip", mininterval=5) as bar:
         for start in range(0, len(clips), _TOGETHER):
-            heard = [loudest_part(clip) for clip in clips[start : start + _TOGETHER]]
+            heard = [heard_of(clip) for clip in clips[start : start + _TOGETHER]]
             places = slice(start, start + len(heard))
             counts[places] = torch.tensor(
                 [min(FRAMES, max(1, round(one.seconds * RATE))) for one in heard]

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from mowe.errors import ExperimentError
+from mowe.experiments.cost import cost_rows, cost_section, read_cost
+from mowe.experiments.driver_pages import FILE, drivers_section, read_drivers
 from mowe.experiments.judge import MARGIN
 from mowe.experiments.pairs import PARTS, Together, agreements, pairs_of
 from mowe.experiments.result_files import information_of, read_results, verdict_sentence
 from mowe.files import between_marks, replace_file
+from mowe.shipped import COST_RESULT
 
 _Found = Mapping[str, Any]
 
@@ -65,32 +68,39 @@ pool, the best pair is chosen on one half of the people and recordings and score
 *Information*, in nats, is the mutual information of the choice with the task within each source,
 and with the label within each task of a source: routing that only recognises the data set has none.
 Behind it stand the mean and the 95 % quantile of what it is by chance, tasks or labels permuted
-between clips: who only recognises a person tells more than that of a label that a person keeps.
+from clip to clip: who only recognises a person tells more than that of a label that a person keeps.
 """
 
 
-def write_pages(results: Path, folder: Path, readme: Path | None = None) -> list[Path]:
+def write_pages(
+    results: Path, folder: Path, readme: Path | None = None, cost: Path = COST_RESULT
+) -> list[Path]:
     """Write both pages, and the part of a README between its marks; returns their paths.
 
     Args:
-        results: Folder of result files.
+        results: Folder of result files; that of what drives routing lies beside it.
         folder: Where the pages go.
         readme: A page with both `MARKS`.
+        cost: What `python -m benchmarks.cost` wrote; without it nothing is said of the cost.
 
     Raises:
-        ExperimentError: As `read_results`, or if the README lacks a mark.
+        ExperimentError: As `read_results`, `read_cost` and `read_drivers`, or if the README lacks a
+            mark.
     """
-    found = read_results(results)
-    pages = {folder / "PAPER.md": paper_page(found), folder / "ROUTING.md": routing_page(found)}
+    found, sizes = read_results(results), read_cost(cost)
+    pages = {
+        folder / "PAPER.md": paper_page(found, sizes),
+        folder / "ROUTING.md": routing_page(found, read_drivers(results.parent / FILE)),
+    }
     if readme is not None:
         page = readme.read_text(encoding="utf-8")
-        pages[readme] = between_marks(page, readme_part(found), MARKS, ExperimentError)
+        pages[readme] = between_marks(page, readme_part(found, sizes), MARKS, ExperimentError)
     for path, text in pages.items():
         replace_file(path, text.encode())
     return list(pages)
 
 
-def readme_part(results: Sequence[_Found]) -> str:
+def readme_part(results: Sequence[_Found], sizes: Mapping[str, _Found] | None = None) -> str:
     """What the mixture is worth in a few sentences, and the claims with their verdicts."""
     parts = []
     for one in results:
@@ -103,25 +113,26 @@ def readme_part(results: Sequence[_Found]) -> str:
                 f"({pair['against']}), trained alike: {pair['difference']:+.3f}, 95 % "
                 f"{pair['low']:+.3f} to {pair['high']:+.3f}, {one['budget']['seeds']} seeds."
             )
-    parts.append(_overview(results))
+    parts.append(_overview(results, sizes or {}))
     return "\n\n".join(parts)
 
 
-def paper_page(results: Sequence[_Found]) -> str:
+def paper_page(results: Sequence[_Found], sizes: Mapping[str, _Found] | None = None) -> str:
     """The page of claims."""
     parts = [
         _PAPER_HEAD,
         *mixed_commits(results),
-        _overview(results),
+        _overview(results, sizes or {}),
         *map(_section, results),
+        cost_section(sizes or {}),
         _PEERS,
     ]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
-def _overview(results: Sequence[_Found]) -> str:
+def _overview(results: Sequence[_Found], sizes: Mapping[str, _Found]) -> str:
     rows = [[one["claim"], _scale(one), f"**{one['verdict']}**"] for one in results]
-    return "\n".join(_table(["claim", "scale", "verdict"], rows))
+    return "\n".join(_table(["claim", "scale", "verdict"], [*rows, *cost_rows(sizes)]))
 
 
 def mixed_commits(results: Sequence[_Found]) -> list[str]:
@@ -206,8 +217,8 @@ def how_made(one: _Found) -> str:
     )
 
 
-def routing_page(results: Sequence[_Found]) -> str:
-    """The page about routers."""
+def routing_page(results: Sequence[_Found], drivers: _Found | None = None) -> str:
+    """The page about routers; `drivers` is what `read_drivers` gives."""
     parts = [_ROUTING_HEAD]
     for one in results:
         routed = [arm for arm in one["arms"] if arm.get("routing")]
@@ -223,6 +234,8 @@ def routing_page(results: Sequence[_Found]) -> str:
     for name in ("paper", "expected loss, evenly", "expected loss"):
         if name in named:
             parts.append(_shares(named[name]))
+    if drivers is not None:
+        parts.append(drivers_section(drivers))
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

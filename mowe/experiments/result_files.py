@@ -106,21 +106,21 @@ def read_result(path: Path) -> dict[str, Any]:
         ExperimentError: If it cannot be read, or something in it is missing or of another kind.
     """
     found = read_json(path, ExperimentError)
-    if fault := _misfit(found, _SHAPE, ""):
+    if fault := misfit(found, _SHAPE):
         raise ExperimentError(f"{path.name} is no result file: {fault}")
     if not found["arms"]:
         raise ExperimentError(f"{path.name} is no result file: it has no arms")
     return found
 
 
-def _misfit(found: object, shape: Any, place: str) -> str:
+def misfit(found: object, shape: Any, place: str = "") -> str:
     """What does not fit, in words; empty where all does."""
     if isinstance(shape, dict):
         return _misfit_of_object(found, shape, place)
     if isinstance(shape, list):
         if not isinstance(found, list):
             return f"{place} must be a list, found {type(found).__name__}"
-        told = (_misfit(one, shape[0], f"{place}[{at}]") for at, one in enumerate(found))
+        told = (misfit(one, shape[0], f"{place}[{at}]") for at, one in enumerate(found))
         return next(filter(None, told), "")
     if isinstance(shape, tuple):
         return "" if found in shape else f"{place} must be {' or '.join(shape)}, found {found!r}"
@@ -139,7 +139,7 @@ def _misfit_of_object(found: object, shape: dict[Any, Any], place: str) -> str:
     for key, kind in inner.items():
         name = key.removesuffix("?")
         if name in found:
-            fault = _misfit(found[name], kind, f"{place}.{name}".lstrip("."))
+            fault = misfit(found[name], kind, f"{place}.{name}".lstrip("."))
         else:
             fault = "" if key != name else f"{place or 'it'} lacks {name}"
         if fault:

@@ -93,25 +93,25 @@ class DriversEvents:
     def _attribute(
         self, recording: Recording, encoder: str, window: int
     ) -> Iterator[tuple[Attribution, list[Deletion]]]:
-        model = self.assistant.model
         with plain_errors():  # here, since a lent GPU's process passes on no other error
-            for found in attribute(model, recording, encoder, window=window):
+            path = RouterPath.of(self.assistant.model)
+            for found in attribute(path, recording, encoder, window=window):
                 yield found, []
             checked: list[Deletion] = []
-            for one in deletion(model, found):
+            for one in deletion(path, found):
                 checked = [*checked, one]
                 yield found, checked
 
     def _maximise(
         self, encoder: str, steps: int, seed: int
     ) -> Iterator[tuple[Activation, Sounding | None]]:
-        model = self.assistant.model
         with plain_errors():
+            path = RouterPath.of(self.assistant.model)
             clips = [load_audio(self.examples / one.file) for one in read_examples(self.examples)]
-            real = RealSounds.of(RouterPath(model), clips)
-            for found in maximise(model, encoder, real, steps=steps, seed=seed):
+            real = RealSounds.of(path, clips)
+            for found in maximise(path, encoder, real, steps=steps, seed=seed):
                 yield found, None
-            yield found, sounding(model, found, seed=seed)
+            yield found, sounding(path, found, seed=seed)
 
     def explain(
         self, path: str | None, encoder: str | None, window: float | None, percent: float
@@ -162,7 +162,7 @@ class DriversEvents:
                         gr.Column(visible=True),
                         gr.Plot(
                             drawn.activation_figure(
-                                found, RouterPath(self.assistant.model).settings
+                                found, RouterPath.of(self.assistant.model).settings
                             )
                         ),
                         gr.Dataframe(drawn.activation_rows(found, heard)),

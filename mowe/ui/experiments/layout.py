@@ -5,8 +5,10 @@ from pathlib import Path
 import gradio as gr
 
 from mowe.analysis.experiments import figures
+from mowe.experiments.driver_pages import FILE
 from mowe.experiments.judge import MARGIN
 from mowe.shipped import EXPERIMENT_RESULTS as FOLDER
+from mowe.ui.experiments.drivers import build_drivers_section
 from mowe.ui.experiments.handlers import (
     ExperimentEvents,
     Hearing,
@@ -44,7 +46,7 @@ def build_experiments_tab(tab: gr.Tab, folder: Path = FOLDER) -> None:
 
     Args:
         tab: Where it is; opening it reads the results.
-        folder: Of result files.
+        folder: Of result files; that of what drives routing lies beside it.
     """
     events = ExperimentEvents(folder)
     notice = gr.Markdown(visible=False, elem_id="experiments-notice")
@@ -58,6 +60,7 @@ def build_experiments_tab(tab: gr.Tab, folder: Path = FOLDER) -> None:
     choice.input(events.show, choice, outputs, trigger_mode="always_last", **QUIET)
     arm = shown.hearing.arm
     arm.input(events.hear, [choice, arm], [*shown.hearing], trigger_mode="always_last", **QUIET)
+    build_drivers_section(tab, folder.parent / FILE)
 
 
 def _build_shown() -> Shown:
