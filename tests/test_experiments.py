@@ -32,9 +32,10 @@ from mowe.experiments.bank import (
     fill_bank,
     loudest_part,
 )
-from mowe.experiments.claims import EXPERIMENTS, Experiment, Pair, _without
+from mowe.experiments.claims import EXPERIMENTS, _without
 from mowe.experiments.cost import read_cost
 from mowe.experiments.driver_pages import FILE, read_drivers
+from mowe.experiments.experiment import Experiment, Pair
 from mowe.experiments.judge import BETTER, EQUAL, UNDECIDED, Difference, Rows
 from mowe.experiments.labelled import (
     SPLITS,

@@ -7,7 +7,8 @@ from pathlib import Path
 from mowe.cli.desk import Desk, given
 from mowe.cli.text import tell
 from mowe.errors import ExperimentError
-from mowe.experiments.claims import EXPERIMENTS, Experiment
+from mowe.experiments.claims import EXPERIMENTS
+from mowe.experiments.experiment import Experiment
 
 FOLDER, RESULTS, PAGES = Path("built/experiments"), Path("results/experiments"), Path("docs")
 DRIVERS = RESULTS.parent / "drivers.json"

@@ -12,7 +12,8 @@ from mowe.config import EncoderConfig, MoWEConfig, to_dict
 from mowe.errors import ConfigError
 from mowe.experiments.arms import PAPER
 from mowe.experiments.bank import TWIN
-from mowe.experiments.claims import TASKS, Experiment, Pair
+from mowe.experiments.claims import TASKS
+from mowe.experiments.experiment import Experiment, Pair
 from mowe.experiments.results import summarize
 from mowe.experiments.runs import Place, Runs
 from mowe.files import is_file_name, write_json

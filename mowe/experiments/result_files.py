@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mowe.errors import ExperimentError
-from mowe.experiments.claims import EXPERIMENTS, Experiment, Pair
+from mowe.experiments.claims import EXPERIMENTS
+from mowe.experiments.experiment import Experiment, Pair
 from mowe.experiments.judge import BETTER, EQUAL, MARGIN, UNDECIDED, WORSE
 from mowe.experiments.runs import SCALES
 from mowe.files import read_json

@@ -15,7 +15,7 @@ from mowe.errors import ExperimentError
 from mowe.experiments import answers, fast, judge
 from mowe.experiments.arms import PAPER, UNIFORM, Arm
 from mowe.experiments.choices import coded, routing_of
-from mowe.experiments.claims import Experiment, Pair, without_name
+from mowe.experiments.experiment import Experiment, Pair, without_name
 from mowe.experiments.fast import LEFT_OUT, text_to_bits
 from mowe.experiments.judge import Difference, Rows
 from mowe.experiments.labelled import Labelled, left_out
