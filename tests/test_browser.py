@@ -40,7 +40,7 @@ def assistant(served):
     """The fake behind the page, as fast as it starts out."""
     assistant = served[0]
     assistant.words, assistant.step_seconds = 12, 0.02
-    assert assistant.wait_until_idle(5), "an earlier test left the model running"
+    assert assistant.wait_until_idle(60), "an earlier test left the model running"
     return assistant
 
 
@@ -268,7 +268,7 @@ def test_stop_stops_the_model_and_keeps_the_words(visit, assistant):
     page.locator("#ask").click()
     expect(page.locator("#chat")).to_contain_text("You asked")
     page.locator("#stop").click()
-    assert assistant.wait_until_idle(2)
+    assert assistant.wait_until_idle(60)
     made = assistant.steps
     wait_until_done(page)
     assert assistant.steps == made
@@ -285,7 +285,7 @@ def test_closing_the_tab_stops_the_model(visit, assistant):
     page.locator("#ask").click()
     expect(page.locator("#chat")).to_contain_text("You asked")
     page.close()
-    assert assistant.wait_until_idle(3)
+    assert assistant.wait_until_idle(60)
 
 
 def test_clear_while_an_answer_streams_leaves_nothing_behind(visit, assistant, tmp_path):
@@ -296,7 +296,7 @@ def test_clear_while_an_answer_streams_leaves_nothing_behind(visit, assistant, t
     page.locator("#ask").click()
     expect(page.locator("#chat")).to_contain_text("You asked")
     page.locator("#clear").click()
-    assert assistant.wait_until_idle(2)
+    assert assistant.wait_until_idle(60)
     expect(page.locator("#chat")).not_to_contain_text("You asked")
     expect(page.locator("#results")).to_be_hidden()
     assistant.words = 3

@@ -248,7 +248,7 @@ def test_closing_ends_the_decoding():
     items = counterfactuals(fake, noise(2), QUESTION, sampling=Sampling(max_new_tokens=400))
     next(items), next(items)
     items.close()
-    assert fake.wait_until_idle(2)
+    assert fake.wait_until_idle(60)
     made = fake.steps
     threading.Event().wait(0.1)
     assert fake.steps == made < 20
