@@ -8,7 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from corpus.card import table
+from corpus.download import CorpusError
 from corpus.sources import SERVES, SOURCES
+from mowe.files import between_marks
+
+MARKS = ("<!-- verdicts -->", "<!-- end of verdicts -->")
 
 
 class Verdict(NamedTuple):
@@ -145,10 +149,6 @@ def page(text: str) -> str:
     """A page with the tables between its two marks made anew.
 
     Raises:
-        ValueError: If the page lacks the marks.
+        CorpusError: If the page lacks the marks.
     """
-    before, mark, rest = text.partition("<!-- verdicts -->\n")
-    _, end, after = rest.partition("<!-- end of verdicts -->")
-    if not mark or not end:
-        raise ValueError("the page needs the marks <!-- verdicts --> and <!-- end of verdicts -->")
-    return f"{before}{mark}{verdicts()}\n{end}{after}"
+    return between_marks(text, verdicts(), MARKS, CorpusError)

@@ -8,7 +8,7 @@ cached feature) ends with its own. Sums find damage, not forgery.
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,12 @@ def between_marks(page: str, content: str, marks: tuple[str, str], error: type[M
     if not 0 <= start < stop:
         raise error(f"the page needs the marks {begin} and {end}, in this order")
     return f"{page[: start + len(begin)]}\n\n{content.strip()}\n\n{page[stop:]}"
+
+
+def markdown_table(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
+    """A Markdown table, without a line end behind it."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 # --- JSON ---------------------------------------------------------------------------------------

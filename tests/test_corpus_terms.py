@@ -7,6 +7,7 @@ import pytest
 from test_corpus import ROOT
 
 from corpus.card import is_non_commercial
+from corpus.download import CorpusError
 from corpus.sources import SERVES, SOURCES
 from corpus.terms import COMPONENTS, VERDICTS, page, taken_from
 from mowe.analysis.map.build import SHARES
@@ -26,7 +27,7 @@ def test_the_page_holds_the_verdicts_of_the_code():
 
 
 def test_a_page_without_marks_is_refused():
-    with pytest.raises(ValueError, match="needs the marks"):
+    with pytest.raises(CorpusError, match="needs the marks"):
         page("nothing")
 
 

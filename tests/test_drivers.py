@@ -185,3 +185,11 @@ def test_the_tab_shows_a_question_with_its_twin_or_nothing(tmp_path: Path) -> No
     assert section.open("Which part of the spectrogram decides?")[1].value.startswith("Which part")
     with pytest.raises(gr.Error, match="no longer there"):
         section.show("gone")
+
+
+def test_every_arm_is_drawn_however_many_there_are():
+    known = drivers()["questions"][0]
+    points = [known["points"][0] | {"arm": f"arm {number}"} for number in range(9)]
+    assert [one.name for one in driver_chart(known | {"points": points}).data] == [
+        f"arm {number}" for number in range(9)
+    ]

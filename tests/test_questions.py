@@ -171,3 +171,23 @@ def test_nobody_speaks_in_both_halves_of_the_open_questions(tmp_path):
     assert dev
     assert test
     assert not dev & test
+
+
+def test_a_list_takes_no_settings_of_a_suite(write, tmp_path, capsys):
+    path, manifest = write(line()), tmp_path / "manifest.jsonl"
+    manifest.write_text("{}\n")
+    words = ["eval", "--model", "tiny-random", "--untrained", "--manifest", str(manifest)]
+    words += ["--questions", str(path), "--out", str(tmp_path / "out.json")]
+    assert main([*words, "--limit", "3", "--baselines", "all"]) == 2
+    assert "leave out limit, baselines" in capsys.readouterr().err
+
+
+def test_a_list_can_be_asked_without_weak_encoders(write, tmp_path):
+    manifest, out = tmp_path / "manifest.jsonl", tmp_path / "out.json"
+    manifest.write_text("{}\n")
+    words = ["eval", "--model", "tiny-random", "--untrained", "--manifest", str(manifest)]
+    asked = [*words, "--questions", str(write(line())), "--out", str(out), "--no-weak"]
+    assert main(asked) == 0
+    result = json.loads(out.read_text())
+    assert result["weak_encoders"] is False
+    assert result["rows"][0]["chosen"] == []

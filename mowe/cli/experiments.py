@@ -11,7 +11,6 @@ from mowe.experiments.claims import EXPERIMENTS
 from mowe.experiments.experiment import Experiment
 
 FOLDER, RESULTS, PAGES = Path("built/experiments"), Path("results/experiments"), Path("docs")
-DRIVERS = RESULTS.parent / "drivers.json"
 
 
 def run(desk: Desk) -> None:
@@ -49,12 +48,13 @@ def _run(desk: Desk) -> None:
 
 
 def _drivers(desk: Desk) -> None:
+    from mowe.experiments.driver_pages import FILE
     from mowe.experiments.drivers import write
     from mowe.experiments.runs import Place
 
     options = desk.options
     place = Place(manifest=options.manifest, folder=options.folder or FOLDER)
-    found = write(place, options.out or DRIVERS, **given({"seeds": options.seeds}))
+    found = write(place, options.out or RESULTS.parent / FILE, **given({"seeds": options.seeds}))
     for question in found["questions"]:
         for answer in question["answers"]:
             tell(f"{question['question']} {answer['arm']}: {answer['sentence']}")

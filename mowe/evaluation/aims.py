@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mowe.files import markdown_table
+
 TINY_EN = "whisper-tiny.en"  # the baseline that transcripts are held against
 MOST_P = 0.01  # of the permutation test
 
@@ -46,7 +48,7 @@ def aims_table(result: Mapping[str, Any]) -> str:
         result: Content of a results file.
     """
     names = [name for name, lines in result["baselines"].items() if lines]
-    rows = [table_row([*_HEAD, *names]), table_row(["---"] * (len(_HEAD) + len(names)))]
+    rows = []
     for aim in AIMS:
         line = _find(result["summary"], aim)
         if line is None:
@@ -55,11 +57,9 @@ def aims_table(result: Mapping[str, Any]) -> str:
         values = {name: one["value"] for name, one in found.items() if one is not None}
         cells = _cells(aim, line, values)
         beside = (f"{values[name]:.2f}" if name in values else "" for name in names)
-        rows.append(table_row([aim.title, aim.metric, *cells, *beside]))
-    rows += [
-        table_row([*cells, *[""] * len(names)]) for cells in _routing(result.get("routing") or {})
-    ]
-    return "\n".join(rows) + "\n"
+        rows.append([aim.title, aim.metric, *cells, *beside])
+    rows += [[*cells, *[""] * len(names)] for cells in _routing(result.get("routing") or {})]
+    return markdown_table([*_HEAD, *names], rows) + "\n"
 
 
 def _cells(aim: Aim, line: Mapping[str, Any], values: Mapping[str, float]) -> list[str]:
@@ -96,8 +96,3 @@ def _find(lines: Sequence[Mapping[str, Any]], aim: Aim) -> Mapping[str, Any] | N
 
 def _yes(reached: bool) -> str:
     return "yes" if reached else "no"
-
-
-def table_row(cells: Sequence[str]) -> str:
-    """A row of a Markdown table."""
-    return f"| {' | '.join(cells)} |"

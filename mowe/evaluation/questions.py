@@ -14,12 +14,12 @@ from mowe.assistant import Assistant, Sampling, Turn
 from mowe.audio import load_audio
 from mowe.data.ledger import Ledger, Row
 from mowe.errors import ManifestError
-from mowe.evaluation.aims import table_row
 from mowe.evaluation.asking import MODEL, kept_rows, routing_of
 from mowe.evaluation.measures import METRICS, interval
 from mowe.evaluation.scores import answer_key, word_error_rate
 from mowe.evaluation.tasks import LONGEST
-from mowe.files import read_jsonl
+from mowe.files import markdown_table, read_jsonl
+from mowe.model.control import RoutingControl
 
 HALVES = ("dev", "test")
 MOST_WORDS_WRONG = 0.25  # of a transcript that counts as right
@@ -123,24 +123,31 @@ def _text(value: object) -> str:
     return value
 
 
-def ask_all(assistant: Assistant, questions: Sequence[ListedQuestion], ledger: Ledger) -> list[Row]:
+def ask_all(
+    assistant: Assistant,
+    questions: Sequence[ListedQuestion],
+    ledger: Ledger,
+    control: RoutingControl | None = None,
+) -> list[Row]:
     """A row a question: what was asked and answered, the routing, and whether it is right.
 
     Args:
         assistant: Who answers, greedily.
         questions: What is asked.
         ledger: Where answers are kept; those in it are not asked again.
+        control: Overrides of the routing.
 
     Raises:
         AudioError: If a recording cannot be used.
     """
+    sampling = Sampling(max_new_tokens=LONGEST)
 
     def ask(question: ListedQuestion) -> Row:
         turns: list[Turn] = []
         for one in question.turns:
             heard = tuple(load_audio(path) for path in one.audio)
             turns.append(Turn("user", one.ask, heard))
-            *_, answer = assistant.stream(turns, sampling=Sampling(max_new_tokens=LONGEST))
+            *_, answer = assistant.stream(turns, sampling=sampling, control=control)
             turns.append(Turn("assistant", answer.text))
         return {"answers": [one.text for one in turns[1::2]], **routing_of(answer)}
 
@@ -186,14 +193,12 @@ def _line(name: str, rows: Sequence[Row], seed: int) -> dict[str, Any]:
 def questions_table(lines: Sequence[Mapping[str, Any]]) -> str:
     """A Markdown table of `by_group`."""
     head = ("group", "questions", "right", "share", "95 %")
-    cells = [
+    rows = [
         [
-            str(one["group"]),
-            str(one["questions"]),
-            str(one["right"]),
+            *(one[name] for name in ("group", "questions", "right")),
             f"**{one['share']:.2f}**",
             f"{one['low']:.2f}–{one['high']:.2f}",
         ]
         for one in lines
     ]
-    return "\n".join(map(table_row, [list(head), ["---"] * len(head), *cells])) + "\n"
+    return markdown_table(head, rows) + "\n"

@@ -55,6 +55,11 @@ class EvaluationSettings:
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit must be at least 1, found {self.limit}")
 
+    @property
+    def control(self) -> RoutingControl | None:
+        """Overrides of the routing."""
+        return RoutingControl(no_weak=True) if self.no_weak else None
+
 
 def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
     """Score a checkpoint, and write the JSON and the table.
@@ -77,13 +82,14 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
         seed=settings.seed,
     )
     assistant = load(settings.checkpoint, untrained=settings.untrained)
-    control = RoutingControl(no_weak=True) if settings.no_weak else None
     about = _about(settings, assistant)
     ledger = _ledger(settings, about)
     normalise, normaliser = transcript_normaliser()
-    rows = judged(answer_all(assistant, questions, ledger, control=control), normalise, suite.tasks)
+    rows = judged(
+        answer_all(assistant, questions, ledger, control=settings.control), normalise, suite.tasks
+    )
     train = [one for one in examples if one.metadata.get("split") == "train"]
-    bench = Bench(assistant, questions, train, ledger, control)
+    bench = Bench(assistant, questions, train, ledger, settings.control)
     beside = {
         name: judged(BASELINES[name](bench), normalise, suite.tasks)
         for name in find_baselines(settings.baselines)
@@ -113,18 +119,36 @@ def evaluate_questions(settings: EvaluationSettings, questions: Path) -> dict[st
         questions: The list.
 
     Raises:
-        MoweError: If the checkpoint, the list or a recording cannot be used.
+        MoweError: If the checkpoint, the list or a recording cannot be used, or a setting is one
+            of a suite.
     """
+    _refuse_suite(settings)
     asked = read_questions(questions, settings.manifest.parent, settings.split)
     assistant = load(settings.checkpoint, untrained=settings.untrained)
     about = _about(settings, assistant) | {"questions_sha256": file_sha256(questions)}
     ledger = _ledger(settings, about)
-    rows = ask_all(assistant, asked, ledger)
-    result = about | {"questions": questions.name, "groups": by_group(rows), "rows": rows}
+    rows = ask_all(assistant, asked, ledger, settings.control)
+    result = about | {
+        "questions": questions.name,
+        "groups": by_group(rows, settings.seed),
+        "rows": rows,
+    }
     _write(settings.out, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     _write(settings.out.with_suffix(".md"), questions_table(result["groups"]))
     ledger.remove()
     return result
+
+
+def _refuse_suite(settings: EvaluationSettings) -> None:
+    given = {
+        "suite": settings.suite != MANIFEST,
+        "measure": bool(settings.measures),
+        "task": bool(settings.tasks),
+        "limit": settings.limit is not None,
+        "baselines": bool(find_baselines(settings.baselines)),
+    }
+    if named := [name for name, is_given in given.items() if is_given]:
+        raise ConfigError(f"a list of questions is asked whole: leave out {', '.join(named)}")
 
 
 def _ledger(settings: EvaluationSettings, about: Mapping[str, Any]) -> Ledger:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mowe.errors import ConfigError, MoweError
-from mowe.evaluation.aims import aims_table, table_row
+from mowe.evaluation.aims import aims_table
 from mowe.evaluation.baselines import GUESSES
-from mowe.files import between_marks, read_json, replace_file
+from mowe.files import between_marks, markdown_table, read_json, replace_file
 
 MARKS = ("<!-- results:begin -->", "<!-- results:end -->")
 _GUESSED = f" Noise instead of the recording: at most {GUESSES} questions a task."
@@ -28,21 +28,19 @@ def markdown(result: Mapping[str, Any]) -> str:
         for name in names
         for line in result["baselines"][name]
     }
-    lines = [table_row([*HEAD, *names]), table_row(["---"] * (len(HEAD) + len(names)))]
+    rows = []
     for line in result["summary"]:
         place = line["task"], line["source"]
         beside = [found.get((name, *place, line["metric"])) for name in names]
-        lines.append(
-            table_row(
-                [
-                    *(line["group"], *place, str(line["examples"]), measure(line, result)),
-                    f"**{line['value']:.3f}**",
-                    f"{line['low']:.3f}–{line['high']:.3f} ({line['drawn']})",
-                    *("" if value is None else f"{value:.3f}" for value in beside),
-                ]
-            )
+        rows.append(
+            [
+                *(line["group"], *place, str(line["examples"]), measure(line, result)),
+                f"**{line['value']:.3f}**",
+                f"{line['low']:.3f}–{line['high']:.3f} ({line['drawn']})",
+                *("" if value is None else f"{value:.3f}" for value in beside),
+            ]
         )
-    return "\n".join(lines) + "\n"
+    return markdown_table([*HEAD, *names], rows) + "\n"
 
 
 def measure(line: Mapping[str, Any], result: Mapping[str, Any]) -> str:

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 
 from mowe.experiments.arms import Arm
-from mowe.experiments.judge import LEVEL, Rows
+from mowe.experiments.judge import LEVEL, Rows, short
 from mowe.experiments.labelled import Labelled
 from mowe.statistics import effective_number
 
 COLLAPSED = 1.5  # effective encoders below which a router has collapsed
 PERMUTATIONS = 300  # of labels, for what a choice tells by chance
-_DIGITS = 4
 
 
 def coded(clips: Sequence[Labelled], name: str) -> np.ndarray:
@@ -40,10 +39,10 @@ def routing_of(
         shares = [_shares(one, rows.tasks, len(arm.pool)) for one in picks]
         effective = [effective_number(list(one.mean(axis=0))) for one in shares]
         told[router] = {
-            "effective_encoders": [_short(one) for one in effective],
-            "collapsed": _short(float(np.mean([one < COLLAPSED for one in effective]))),
+            "effective_encoders": [short(one) for one in effective],
+            "collapsed": short(float(np.mean([one < COLLAPSED for one in effective]))),
             "shares": {
-                task: {name: _short(float(one)) for name, one in zip(arm.pool, row, strict=True)}
+                task: {name: short(float(one)) for name, one in zip(arm.pool, row, strict=True)}
                 for task, row in zip(tasks, np.mean(shares, axis=0), strict=True)
             },
         }
@@ -83,9 +82,9 @@ def information(
         dealt[grouped] = kind[np.lexsort((draw.random(len(kind)), strata))]
         by_chance.append(_conditional(picks, dealt, strata_of_kinds))
     return {
-        "found": _short(_conditional(picks, kind, strata_of_kinds)),
-        "by_chance": _short(float(np.mean(by_chance))),
-        "by_chance_high": _short(float(np.quantile(by_chance, 1 - LEVEL))),
+        "found": short(_conditional(picks, kind, strata_of_kinds)),
+        "by_chance": short(float(np.mean(by_chance))),
+        "by_chance_high": short(float(np.quantile(by_chance, 1 - LEVEL))),
     }
 
 
@@ -112,7 +111,3 @@ def _shares(picks: np.ndarray, tasks: np.ndarray, encoders: int) -> np.ndarray:
     """Share of each encoder among a task's picks, `(tasks, encoders)`."""
     picked = np.eye(encoders)[picks]
     return np.stack([picked[tasks == one].mean(axis=0) for one in np.unique(tasks)])
-
-
-def _short(value: float) -> float:
-    return round(float(value), _DIGITS)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mowe.errors import ExperimentError
-from mowe.files import read_json
+from mowe.files import markdown_table, read_json
 
 CLAIM = "A mixture of weak encoders costs almost nothing in throughput and latency"
 QUIET_CORES = 0.15  # that others may use
@@ -108,18 +108,16 @@ def _sentence(name: str, one: _Found) -> str:
 
 
 def _table(one: _Found) -> str:
-    lines = [
-        [
-            "variant", "weak encoders that run", "parameters, M", "multiply-adds, G",
-            "sound heard, s a s", "replies a s", "audio tokens, s", "first token, s",
-            "first token by base only", "reply by base only",
-        ],
-        ["---"] * 10,
+    head = [
+        "variant", "weak encoders that run", "parameters, M", "multiply-adds, G",
+        "sound heard, s a s", "replies a s", "audio tokens, s", "first token, s",
+        "first token by base only", "reply by base only",
     ]  # fmt: skip
+    rows = []
     for variant in one["variants"]:
         seconds = {name: value["median"] for name, value in variant["seconds"].items()}
         numbers = (_throughput(one, variant), 1 / seconds["answer"], seconds["hearing"])
-        lines.append(
+        rows.append(
             [
                 variant["name"],
                 ", ".join(variant["chosen"]),
@@ -129,7 +127,7 @@ def _table(one: _Found) -> str:
                 *(_within(variant["ratios"][name], "{:.2f}") for name in ("first", "answer")),
             ]
         )
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(head, rows)
 
 
 def _routers(one: _Found) -> str:

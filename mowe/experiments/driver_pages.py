@@ -1,12 +1,12 @@
 """What drives routing, for pages: the result file of `mowe experiments drivers` in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mowe.errors import ExperimentError
 from mowe.experiments.result_files import misfit
-from mowe.files import read_json
+from mowe.files import markdown_table, read_json
 
 FILE = "drivers.json"  # beside the folder of the experiments' result files
 _SHAPE: dict[Any, Any] = {
@@ -106,12 +106,7 @@ def _question(question: Mapping[str, Any]) -> str:
             f"### {question['question']}",
             answers(question),
             f"In {question['unit']}:",
-            _table(POINT_COLUMNS, point_rows(question)),
-            _table(details["columns"], details["rows"]),
+            markdown_table(POINT_COLUMNS, point_rows(question)),
+            markdown_table(details["columns"], details["rows"]),
         ]
     )
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

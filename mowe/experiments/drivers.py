@@ -12,6 +12,7 @@ from mowe.data.origin import code_version, machine
 from mowe.experiments import judge
 from mowe.experiments.choices import coded, information
 from mowe.experiments.driving_inputs import preferred_inputs, spectrogram
+from mowe.experiments.judge import short
 from mowe.experiments.runs import Place
 from mowe.experiments.study import (
     CLIPS,
@@ -20,7 +21,6 @@ from mowe.experiments.study import (
     Study,
     among,
     point,
-    short,
     signed,
     study,
     told,

@@ -32,9 +32,10 @@ from mowe.encoders.base import AudioEncoder
 from mowe.experiments import judge
 from mowe.experiments.arms import POOL
 from mowe.experiments.bank import BASE, CONFIGS, clips_fingerprint, loudest_part
+from mowe.experiments.judge import short
 from mowe.experiments.labelled import Labelled
 from mowe.experiments.runs import fingerprint
-from mowe.experiments.study import StudiedArm, Study, point, short, signed, told, which
+from mowe.experiments.study import StudiedArm, Study, point, signed, told, which
 from mowe.model.routing import pool_frames
 
 LEVEL = 0.2  # share of the cells that the deletion check keeps or removes

@@ -14,6 +14,7 @@ LEVEL = 0.05
 DRAWS = 2000  # of the bootstrap
 FLIPS = 10_000  # of the permutation test
 _POWER = 1.96 + 0.84  # standard errors of an effect that would be seen four times in five
+DIGITS = 4  # of numbers in result files
 BETTER, WORSE, EQUAL, UNDECIDED = "better", "worse", "equal", "undecided"
 
 
@@ -146,3 +147,8 @@ def verdict(found: Difference, p: float) -> str:
     if p < LEVEL and found.high < 0:
         return WORSE
     return UNDECIDED
+
+
+def short(value: float) -> float:
+    """As result files hold numbers."""
+    return round(float(value), DIGITS)

@@ -10,7 +10,7 @@ from mowe.experiments.driver_pages import FILE, drivers_section, read_drivers
 from mowe.experiments.judge import MARGIN
 from mowe.experiments.pairs import PARTS, Together, agreements, pairs_of
 from mowe.experiments.result_files import information_of, read_results, verdict_sentence
-from mowe.files import between_marks, replace_file
+from mowe.files import between_marks, markdown_table, replace_file
 from mowe.shipped import COST_RESULT
 
 _Found = Mapping[str, Any]
@@ -132,7 +132,7 @@ def paper_page(results: Sequence[_Found], sizes: Mapping[str, _Found] | None = N
 
 def _overview(results: Sequence[_Found], sizes: Mapping[str, _Found]) -> str:
     rows = [[one["claim"], _scale(one), f"**{one['verdict']}**"] for one in results]
-    return "\n".join(_table(["claim", "scale", "verdict"], [*rows, *cost_rows(sizes)]))
+    return markdown_table(["claim", "scale", "verdict"], [*rows, *cost_rows(sizes)])
 
 
 def mixed_commits(results: Sequence[_Found]) -> list[str]:
@@ -162,11 +162,11 @@ def _section(one: _Found) -> str:
     lines = [title, "", f"*Claim:* {one['claim']}.", "", verdict_sentence(one), ""]
     if one.get("published"):
         lines += [f"Published: {one['published']}. Not reproduced here.", ""]
-    lines += [*_arms_table(one), "", *comparisons_table(one), "", how_made(one)]
+    lines += [_arms_table(one), "", comparisons_table(one), "", how_made(one)]
     return "\n".join(lines)
 
 
-def _arms_table(one: _Found) -> list[str]:
+def _arms_table(one: _Found) -> str:
     tasks = list(one["arms"][0]["by_task"])
     head = ["arm", "accuracy", "sd of seeds", *tasks, "CPU s"]
     rows = [
@@ -179,10 +179,10 @@ def _arms_table(one: _Found) -> list[str]:
         ]
         for arm in one["arms"]
     ]
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
-def comparisons_table(one: _Found) -> list[str]:
+def comparisons_table(one: _Found) -> str:
     """A line a comparison, as Markdown."""
     head = ["arm", "against", "difference", "95 %", "p (Holm)", "could have been seen", "says"]
     rows = [
@@ -197,7 +197,7 @@ def comparisons_table(one: _Found) -> list[str]:
         ]
         for pair in one["comparisons"]
     ]
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def how_made(one: _Found) -> str:
@@ -224,7 +224,7 @@ def routing_page(results: Sequence[_Found], drivers: _Found | None = None) -> st
         routed = [arm for arm in one["arms"] if arm.get("routing")]
         if routed:
             title = f"## {one['experiment'].capitalize()}"
-            parts.append("\n".join([title + _of_test(one), "", *_routing_table(routed)]))
+            parts.append("\n".join([title + _of_test(one), "", _routing_table(routed)]))
         if pairs := pairs_of(one):
             parts.append(_pulling(pairs))
     shown = [
@@ -239,7 +239,7 @@ def routing_page(results: Sequence[_Found], drivers: _Found | None = None) -> st
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def _routing_table(arms: Sequence[_Found]) -> list[str]:
+def _routing_table(arms: Sequence[_Found]) -> str:
     head = [
         "arm", "accuracy", "without weak", "regret", "effective encoders (dependent, by seed)",
         "collapsed", "information about tasks (by chance)", "about labels (by chance)",
@@ -255,7 +255,7 @@ def _routing_table(arms: Sequence[_Found]) -> list[str]:
                 *_of_dependent(arm["routing"].get("dependent")),
             ]
         )
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def _of_dependent(router: _Found | None) -> list[str]:
@@ -292,7 +292,7 @@ def _pulling(pairs: Sequence[Together]) -> str:
         f"Rank correlation of the mean change with the cosine, over {len(pairs)} pairs: {found}; "
         "exact permutations of the tasks' names, corrected for three parts after Holm.",
         "",
-        *_table(head, rows),
+        markdown_table(head, rows),
     ]
     return "\n".join(lines)
 
@@ -303,9 +303,4 @@ def _shares(arm: _Found) -> str:
     rows = [[task, *(f"{of[name]:.0%}" for name in names)] for task, of in shares.items()]
     title = f"## Who hears what: {arm['name']}"
     said = "Share of each encoder among the picks of the data-dependent router, over all seeds."
-    return "\n".join([title, "", said, "", *_table(["task", *names], rows)])
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *rows]
-    return [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([title, "", said, "", markdown_table(["task", *names], rows)])

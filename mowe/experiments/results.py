@@ -17,13 +17,12 @@ from mowe.experiments.arms import PAPER, UNIFORM, Arm
 from mowe.experiments.choices import coded, routing_of
 from mowe.experiments.experiment import Experiment, Pair, without_name
 from mowe.experiments.fast import LEFT_OUT, text_to_bits
-from mowe.experiments.judge import Difference, Rows
+from mowe.experiments.judge import DIGITS, Difference, Rows, short
 from mowe.experiments.labelled import Labelled, left_out
 from mowe.experiments.runs import Runs
 from mowe.files import file_sha256, write_json
 
 HOLDS, FAILS, UNDECIDED = "holds at this scale", "does not hold at this scale", "undecided"
-_DIGITS = 4
 _BUDGETS: Mapping[str, dict[str, Any]] = {
     "fast": {
         "batch": fast.BATCH,
@@ -156,11 +155,11 @@ def _arm(
     about = {
         "name": arm.name,
         "settings": settings_of(arm),
-        "accuracy": _short(judge.accuracy(right, held.rows)),
-        "deviation": _short(float(np.std(by_seed, ddof=1)) if seeds > 1 else 0.0),
-        "by_seed": [_short(one) for one in by_seed],
-        "by_task": {name: _short(tasks[place]) for place, name in enumerate(held.tasks)},
-        "cpu_seconds": _short(float(np.mean([one["cpu_seconds"] for one in found]))),
+        "accuracy": short(judge.accuracy(right, held.rows)),
+        "deviation": short(float(np.std(by_seed, ddof=1)) if seeds > 1 else 0.0),
+        "by_seed": [short(one) for one in by_seed],
+        "by_task": {name: short(tasks[place]) for place, name in enumerate(held.tasks)},
+        "cpu_seconds": short(float(np.mean([one["cpu_seconds"] for one in found]))),
     }
     if arm.routers == "none":
         return about
@@ -168,11 +167,11 @@ def _arm(
         about |= _cosines(arm, [one["gradients"] for one in found], held)
     if split in found[0]["right"]["no weak"]:
         off = [text_to_bits(one["right"]["no weak"][split], right.shape[1]) for one in found]
-        about["without_weak"] = _short(judge.accuracy(np.stack(off), held.rows))
+        about["without_weak"] = short(judge.accuracy(np.stack(off), held.rows))
     chosen = [one["chosen"][split] for one in found]
     about["routing"] = routing_of(arm, chosen, held.clips, held.rows)
     regret = _regret(arm, seeds, runs, held, split, right)
-    return about if regret is None else {**about, "regret": _short(regret)}
+    return about if regret is None else {**about, "regret": short(regret)}
 
 
 def _cosines(arm: Arm, found: Sequence[Mapping[str, Any]], held: Held) -> dict[str, Any]:
@@ -183,13 +182,13 @@ def _cosines(arm: Arm, found: Sequence[Mapping[str, Any]], held: Held) -> dict[s
     mean = {part: np.mean([one[part] for one in found], axis=0) for part in found[0]}
     if arm.name == PAPER.name:
         return {
-            "gradient_cosines": {name: one.round(_DIGITS).tolist() for name, one in mean.items()}
+            "gradient_cosines": {name: one.round(DIGITS).tolist() for name, one in mean.items()}
         }
     order = list(dict.fromkeys(one.task for one in held.clips))  # of the matrices
     if len(arm.stretches) > 1 or len(arm.stretches[0].tasks) != 2:
         return {}
     first, second = map(order.index, arm.stretches[0].tasks)
-    return {"pair_cosine": {name: _short(one[first, second]) for name, one in mean.items()}}
+    return {"pair_cosine": {name: short(one[first, second]) for name, one in mean.items()}}
 
 
 def _regret(
@@ -269,12 +268,12 @@ def _compared(pair: Pair, found: Difference, p: float) -> dict[str, Any]:
         "against": pair.second,
         "task": pair.task,
         "source": pair.about,
-        "difference": _short(found.difference),
-        "low": _short(found.low),
-        "high": _short(found.high),
-        "p": _short(found.p),
-        "p_corrected": _short(p),
-        "detectable": _short(found.detectable),
+        "difference": short(found.difference),
+        "low": short(found.low),
+        "high": short(found.high),
+        "p": short(found.p),
+        "p_corrected": short(p),
+        "detectable": short(found.detectable),
         "says": judge.verdict(found, p),
     }
 
@@ -306,7 +305,3 @@ def _codes(experiment: Experiment, runs: Runs) -> list[dict[str, Any]]:
         _run(arm, seed, runs)["code"] for arm in experiment.arms for seed in range(experiment.seeds)
     ]
     return [one for place, one in enumerate(found) if one and one not in found[:place]]
-
-
-def _short(value: float) -> float:
-    return round(float(value), _DIGITS)

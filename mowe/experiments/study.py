@@ -17,7 +17,7 @@ from mowe.experiments.arms import EXPECTED_EVENLY, PAPER, POOL, Arm
 from mowe.experiments.bank import Bank, fill_bank, loudest_part
 from mowe.experiments.choices import COLLAPSED
 from mowe.experiments.fast import Data
-from mowe.experiments.judge import Difference, Rows
+from mowe.experiments.judge import Difference, Rows, short
 from mowe.experiments.labelled import Labelled
 from mowe.experiments.probe import Probe
 from mowe.experiments.results import Held
@@ -27,7 +27,6 @@ from mowe.statistics import effective_number
 ARMS = (PAPER, EXPECTED_EVENLY)
 SEEDS = 3
 CLIPS = 15  # of a task: changed, and asked about again
-_DIGITS = 4
 
 
 class Answers(NamedTuple):
@@ -203,8 +202,3 @@ def which(found: Difference, above: str, below: str, between: str) -> str:
     if round(found.low, 3) > 0:
         return above
     return below if round(found.high, 3) < 0 else between
-
-
-def short(value: float) -> float:
-    """As result files hold numbers."""
-    return round(float(value), _DIGITS)
