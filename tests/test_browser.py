@@ -304,6 +304,46 @@ def test_clear_while_an_answer_streams_leaves_nothing_behind(visit, assistant, t
     assert [turn.text for turn in assistant.seen[-1][0]] == ["Who is there?"]
 
 
+def test_ask_is_enabled_once_there_is_something_to_ask(visit, assistant, tmp_path):
+    assistant.words, assistant.step_seconds = 400, 0.05
+    page = visit()
+    ask_button, attach = page.locator("#ask"), page.locator("#attach")
+    expect(ask_button).to_be_disabled()
+    page.get_by_label("Question").fill("  ")
+    expect(page.get_by_label("Question")).to_have_value("  ")
+    expect(ask_button).to_be_disabled()
+    type_question(page, "Why?")
+    expect(attach).to_be_disabled()
+    page.get_by_label("Question").fill("")
+    expect(ask_button).to_be_disabled()
+    upload(page, write_tone(tmp_path / "tone.wav", 2.0))
+    expect(ask_button).to_be_enabled()
+    attach.click()  # the recording becomes a ticked box
+    expect(attach).to_be_disabled()
+    expect(ask_button).to_be_enabled()
+    page.locator("#attached input").uncheck()
+    expect(ask_button).to_be_disabled()
+    page.locator("#attached input").check()
+    type_question(page, "Why?")
+    ask_button.click()
+    expect(page.locator("#chat")).to_contain_text("You asked")
+    page.get_by_label("Question").fill("And this?")
+    expect(page.get_by_label("Question")).to_have_value("And this?")
+    expect(ask_button).to_be_disabled()  # until the answer is written
+    page.locator("#stop").click()
+    expect(ask_button).to_be_enabled()
+
+
+def test_what_a_visitor_types_makes_no_request(visit, assistant):
+    page = visit()
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    type_question(page, "Who is there?")
+    page.get_by_label("Question").fill("")
+    expect(page.locator("#ask")).to_be_disabled()
+    assert not [url for url in sent if "/run/" in url or "/queue/" in url]
+
+
 def test_regenerate_replaces_the_answer_and_the_download_holds_it(visit, assistant, tmp_path):
     page = visit()
     expect(page.locator("#regenerate")).to_be_disabled()

@@ -35,7 +35,7 @@ def begin(events, conversation, audio, question="What sound is this?"):
 
 def ask(events, conversation, audio, question="What sound is this?"):
     """One whole turn, as the page makes it; the conversation after it."""
-    *_, last = events.answer(begin(events, conversation, audio, question), *GREEDY)
+    *_, last = events.answer(begin(events, conversation, audio, question), 0, *GREEDY)
     return events.settle(last[0], 0, None, (), [], "")[0]
 
 
@@ -95,7 +95,7 @@ def test_only_as_much_goes_as_is_needed(clip):
 def test_what_is_being_answered_is_never_let_go(clip):
     events = events_with(2)
     answered = begin(events, ask(events, Conversation(), clip(1)), clip(1))
-    updates = events.answer(answered, *GREEDY)
+    updates = events.answer(answered, 0, *GREEDY)
     next(updates)
     other = ask(events, Conversation(), clip(1))
     assert (kept(answered), kept(other)) == ([True, True], [False])
@@ -138,7 +138,7 @@ def test_the_same_file_attached_again_takes_its_old_place(clip):
         begin(events, mine, paths[1])
     again = events.begin(mine, 0, False, paths[0], (), [], "Which is higher?")[0]
     assert (kept(again), kept(other)) == ([True, True], [False])
-    *_, last = events.answer(again, *GREEDY)
+    *_, last = events.answer(again, 0, *GREEDY)
     turns, *_ = events.assistant.seen[-1]
     heard = [[one.name for one in turn.recordings] for turn in turns]
     assert heard == [["0.wav"], [], ["1.wav"], [], []]
@@ -150,7 +150,7 @@ def test_the_question_is_heard_as_uploaded_and_a_follow_up_as_kept(clip):
     waiting = begin(events, Conversation(), clip(2, rate=44_100))
     (own,) = waiting.recordings
     assert (own.compact.sample_rate, own.compact.stored.dtype) == (16_000, np.int16)
-    *_, last = events.answer(waiting, *GREEDY)
+    *_, last = events.answer(waiting, 0, *GREEDY)
     ask(events, last[0], None, "And why?")
     heard = [turns[0].recordings[0] for turns, *_ in events.assistant.seen]
     assert [one.sample_rate for one in heard] == [44_100, 16_000]
@@ -161,12 +161,12 @@ def test_a_question_whose_upload_was_removed_is_heard_as_kept(clip):
     events, path = events_with(60), clip(2, rate=44_100)
     waiting = begin(events, Conversation(), path)
     Path(path).unlink()
-    list(events.answer(waiting, *GREEDY))
+    list(events.answer(waiting, 0, *GREEDY))
     assert events.assistant.seen[-1][0][0].recordings[0].sample_rate == 16_000
     other = begin(events, Conversation(), clip(59))
     assert (kept(waiting), kept(other)) == ([False], [True])
     with pytest.raises(gr.Error, match=LET_GO):
-        list(events.answer(waiting, *GREEDY))
+        list(events.answer(waiting, 0, *GREEDY))
     assert events.show(waiting, 0)[2].value is None
 
 
@@ -193,7 +193,7 @@ def test_clear_and_the_end_of_a_session_free_their_share(clip):
     events.assistant.seen.clear()
     events.assistant.memories.clear()
     assert events.budget.bytes_held == 9 * SECOND
-    holder["one"][state._id] = events.clear(0)[0]
+    holder["one"][state._id] = events.clear(Conversation(), 0)[0]
     assert events.budget.bytes_held == 6 * SECOND
     holder.delete_state("two")  # what happens when its time is over
     assert events.budget.bytes_held == 3 * SECOND
@@ -218,7 +218,7 @@ def test_what_was_heard_counts_and_goes_before_any_recording_of_its_visitor(clip
 def test_what_is_heard_for_an_answer_is_not_let_go_before_its_end(clip):
     events = events_with(4)
     answered = begin(events, Conversation(), clip(2))
-    updates = events.answer(answered, *GREEDY)
+    updates = events.answer(answered, 0, *GREEDY)
     next(updates)
     answered.memory.put("window", "as heard", 2 * SECOND)
     other = ask(events, Conversation(), clip(1))
@@ -237,7 +237,7 @@ def test_every_conversation_has_its_own_memory_and_clear_begins_another(clip):
     assert first is again is mine.memory
     assert another is other.memory
     assert another is not mine.memory
-    assert events.clear(0)[0].memory is not mine.memory
+    assert events.clear(Conversation(), 0)[0].memory is not mine.memory
 
 
 def test_calls_of_the_interface_leave_nothing_with_the_assistant(clip):

@@ -1,4 +1,4 @@
-"""One visitor's conversation as a value: every change is a new one, nothing is shared."""
+"""One visitor's conversation as a value: every change is a new one, with the same memory."""
 
 import re
 from dataclasses import asdict, dataclass, field, replace
@@ -34,6 +34,12 @@ class Reply:
     routing: str  # a value of the routing control
 
 
+class Cleared:
+    """Whether Clear was pressed: one for all states of a conversation, read by its late answers."""
+
+    happened = False
+
+
 @dataclass(frozen=True)
 class Conversation:
     """Turns, oldest first, and one reply per assistant turn."""
@@ -42,6 +48,7 @@ class Conversation:
     replies: tuple[Reply, ...] = ()
     number: int = 0  # counts a visitor's conversations; Clear starts the next
     memory: HeardMemory = field(default_factory=HeardMemory, compare=False, repr=False)
+    cleared: Cleared = field(default_factory=Cleared, compare=False, repr=False)
 
     @property
     def waiting(self) -> bool:

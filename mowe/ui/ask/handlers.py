@@ -110,13 +110,20 @@ class AskEvents:
     def answer(
         self,
         conversation: Conversation,
+        number: int,
         max_new_tokens: float,
         temperature: float,
         top_p: float,
         seed: float,
         routing: str,
     ) -> Iterator[tuple[Any, ...]]:
-        """Stream the reply: conversation, chat, the emptied inputs, facts, routing, picture."""
+        """Stream the reply: conversation, chat, the emptied inputs, facts, routing, picture.
+
+        Nothing more comes once Clear was pressed, even where it came too early to cancel this.
+        """
+        conversation = conversation.current(number)
+        if not conversation.waiting:
+            return
         with plain_errors():
             sampling = _sampling(max_new_tokens, temperature, top_p, seed)
             turns = self.uploads.turns(conversation)
@@ -127,6 +134,8 @@ class AskEvents:
         # a closed page or a Stop ends the decoding now, not at collection
         with self.budget.answering(conversation.kept), closing(answers):
             for answer in answers:
+                if conversation.cleared.happened:
+                    return
                 now = time.monotonic()
                 if not (first or answer.finished) and now - shown < MIN_UPDATE_SECONDS:
                     continue
@@ -165,8 +174,9 @@ class AskEvents:
             gr.DownloadButton(value=export, interactive=export is not None),
         )  # fmt: skip
 
-    def clear(self, number: int) -> tuple[Any, ...]:
+    def clear(self, conversation: Conversation, number: int) -> tuple[Any, ...]:
         """Everything as on a fresh page, except the settings."""
+        conversation.cleared.happened = True
         off = gr.Button(interactive=False)
         download = gr.DownloadButton(value=None, interactive=False)
         hidden = gr.Column(visible=False)
@@ -184,15 +194,6 @@ class AskEvents:
         ticked = [*attached, choices[-1][1]]
         boxes = gr.CheckboxGroup(choices=choices, value=ticked, visible=True)
         return Inputs(None, pending, boxes, gr.skip())
-
-    def ready(self, busy: bool, *inputs: Any) -> tuple[gr.Button, gr.Button]:
-        """Whether Ask and Add another recording can be pressed."""
-        given = Inputs(*inputs)
-        something = given.audio or given.attached or (given.question or "").strip()
-        return (
-            gr.Button(interactive=bool(something) and not busy),
-            gr.Button(interactive=bool(given.audio)),
-        )
 
     def show(self, conversation: Conversation, recording: int | None) -> tuple[Any, ...]:
         """Charts and tables of another recording of the conversation."""

@@ -27,13 +27,21 @@ from mowe.ui.ask.parts import (
 from mowe.ui.shared.examples import FOLDER, ExampleClip, copy_examples, read_examples
 from mowe.ui.shared.wiring import KEPT_SECONDS, MODEL_QUEUE, QUIET
 
+# Whether Ask and Add another recording can be pressed. The browser decides, by what it shows now:
+# of two answers of a server, the one that read the page first could come last.
+READY = """(busy, audio, attached, question) => {
+  const button = interactive => ({__type__: "update", interactive});
+  const something = audio || attached?.length || question?.trim();
+  return [button(Boolean(something) && !busy), button(Boolean(audio))];
+}"""
+
 
 class AskStates(NamedTuple):
-    """What the server keeps for a visitor; a new page starts afresh."""
+    """What is kept for a visitor; a new page starts afresh."""
 
     conversation: gr.State
     number: gr.State  # of the conversation; written by Clear alone
-    busy: gr.State
+    busy: gr.Checkbox  # kept by the browser
     pending: gr.State
 
 
@@ -64,7 +72,7 @@ def build_ask_tab(
     states = AskStates(
         gr.State(Conversation(), time_to_live=KEPT_SECONDS),
         gr.State(0),
-        gr.State(False),
+        gr.Checkbox(False, visible=False),
         gr.State((), time_to_live=KEPT_SECONDS),
     )
     examples = read_examples(examples_folder)
@@ -116,7 +124,7 @@ def _wire_answers(page: Page, events: AskEvents) -> None:
     gr.on(
         [page.clear.click, page.chat.clear],
         events.clear,
-        states.number,
+        [states.conversation, states.number],
         [
             *states[:3], page.chat, *page.inputs, *page.buttons,
             panel.facts, panel.results,
@@ -131,7 +139,7 @@ def _wire_answer(page: Page, events: AskEvents, start: Dependency) -> Dependency
     panel = page.panel
     answer = start.success(
         events.answer,
-        [page.states.conversation, *page.settings],
+        [page.states.conversation, page.states.number, *page.settings],
         [
             page.states.conversation, page.chat, *page.inputs,
             panel.facts, *panel.routing, *panel.picture,
@@ -157,16 +165,16 @@ def _settle(page: Page, events: AskEvents, listen: Callable[..., Any], **setting
         **QUIET,
         **settings,
     )  # fmt: skip
-    _check_ready(page, events, settled.then)
+    _check_ready(page, settled.then)
 
 
-def _check_ready(page: Page, events: AskEvents, listen: Callable[..., Any]) -> None:
+def _check_ready(page: Page, listen: Callable[..., Any]) -> None:
+    inputs = page.inputs
     listen(
-        events.ready,
-        [page.states.busy, *page.inputs],
+        None,
+        [page.states.busy, inputs.audio, inputs.attached, inputs.question],
         [page.buttons.ask, page.attach],
-        queue=False,
-        trigger_mode="always_last",
+        js=READY,
         **QUIET,
     )
 
@@ -174,7 +182,7 @@ def _check_ready(page: Page, events: AskEvents, listen: Callable[..., Any]) -> N
 def _wire_inputs(page: Page, events: AskEvents) -> None:
     inputs = page.inputs
     filled = [inputs.audio.change, inputs.attached.change, inputs.question.change]
-    _check_ready(page, events, partial(gr.on, filled))
+    _check_ready(page, partial(gr.on, filled))
     page.attach.click(
         events.attach, [inputs.audio, inputs.pending, inputs.attached], [*inputs], queue=False,
         **QUIET,
