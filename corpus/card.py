@@ -6,15 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from corpus.clips import Source
 from corpus.lines import Line
+from corpus.splits import SPLITS
 
 HEAD = ("source", "split", "task", "lines", "hours", "files", "speakers")
 
 ANSWERS_HEAD = ("task", "split", "lines", "labels", "most frequent label")
-SPLITS = (
-    "No speaker, source recording or asked-for sentence is in two splits. Dev holds people and "
-    "recordings that training never meets: whole speakers, games, folds or packages, drawn before "
-    "anything is cut. A composed clip takes its parts from one split. Questions with yes and no "
-    "are drawn in pairs, so that each word, digit or sound is answered yes as often as no."
+SPLITTING = (
+    "No speaker, source recording or asked-for sentence is in two splits. Dev and test hold people "
+    "and recordings that training never meets: whole speakers, games, folds or packages, drawn "
+    "before anything is cut (`corpus/splits.py`); the test is scored once. A composed clip takes "
+    "its parts from one split. Questions with yes and no are drawn in pairs, so that each word, "
+    "digit or sound is answered yes as often as no."
 )
 TERMS = (
     "Every line names the licence of its clip; a composed clip carries the licences of all its "
@@ -79,8 +81,17 @@ def data_card(lines: Sequence[Line], sources: Sequence[Source], skipped: Mapping
     """
     parts = ["# Corpus", "", "Counts of manifest lines; hours count a clip once a line.", ""]
     parts += [table(counts(lines)), ""]
-    parts += [f"Distinct audio: {file_hours(lines, s):.2f} h {s}." for s in ("train", "dev")]
-    parts += ["", "## Tasks", "", table(answers(lines), ANSWERS_HEAD), "", "## Splits", "", SPLITS]
+    parts += [f"Distinct audio: {file_hours(lines, s):.2f} h {s}." for s in SPLITS]
+    parts += [
+        "",
+        "## Tasks",
+        "",
+        table(answers(lines), ANSWERS_HEAD),
+        "",
+        "## Splits",
+        "",
+        SPLITTING,
+    ]
     restricted = [source.name for source in sources if is_non_commercial(source.licence)]
     parts += ["", "## Terms", "", f"Non-commercial: {', '.join(restricted) or 'nothing'}. {TERMS}"]
     parts += ["", "## Sources"]

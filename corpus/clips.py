@@ -9,7 +9,6 @@ import numpy as np
 
 from corpus.download import CorpusError, Package, unpack
 
-SPLITS = ("train", "dev")
 SIZES = ("small", "full")
 SPEECH_RATE = 16_000  # Hz; speech clips are stored at this rate
 SOUND_RATE = 44_100  # Hz; the sound-effects encoder wants the whole band
@@ -39,7 +38,7 @@ class Clip:
 
     name: str  # unique within the source, without suffix
     load: Callable[[], Waveform]
-    split: str  # one of SPLITS
+    split: str  # one of splits.SPLITS
     tasks: tuple[str, ...]  # keys of wording.TASKS
     recording: str
     speaker: str = ""
@@ -63,6 +62,7 @@ class CorpusSettings:
     fsdd: Path | None = None  # Free Spoken Digit Dataset, layout of its release
     esc10: Path | None = None  # ESC-10, layout of its release
     ravdess: Path | None = None  # RAVDESS speech, layout of its release
+    people: Path | None = None  # clips of people with a manifest, as in sources/people.py
     size: str = "full"  # one of SIZES
     flite: str = "flite"  # command
     hibari: str = "hibari"  # command

@@ -10,8 +10,8 @@ import torch
 
 from corpus import SOURCES, CorpusError, CorpusSettings, build_corpus
 from corpus.card import counts, file_hours, table
-from corpus.clips import SPLITS
 from corpus.sources import serves
+from corpus.splits import SPLITS
 from corpus.wording import ASKED, TASKS
 from mowe.errors import ConfigError
 

@@ -12,20 +12,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from corpus import wording
-from corpus.clips import SOUND_RATE, SPLITS, Ask, Clip, Source
+from corpus.clips import SOUND_RATE, Ask, Clip, Source
 from corpus.download import CorpusError
 from corpus.events import Event, Placed, find_event, mix
 from corpus.lines import PARTS, Rendered
 from corpus.questions import may_both_hold
 from corpus.sound import convert, read_sound
 from corpus.sounds import SOUNDS
+from corpus.splits import SPLITS
 from corpus.wording import NUMBERS, capitalized, one_of
 
 logger = logging.getLogger(__name__)
 
 COUNTS: Mapping[str, Mapping[str, int]] = {  # clips, by size and split
-    "full": {"train": 2500, "dev": 240},
-    "small": {"train": 150, "dev": 50},
+    "full": {"train": 2500, "dev": 240, "test": 240},
+    "small": {"train": 150, "dev": 50, "test": 50},
 }
 CLIPS_AN_EVENT = 6  # most composed clips for each event there is
 EVENTS_A_LABEL = 30  # most clips of a label that events are cut from, in each split
@@ -92,8 +93,7 @@ def composed(rendered: Sequence[Rendered], folder: Path, size: str, jobs: int = 
         sounds = _parts(_candidates(rendered, split), folder, jobs)
         speech = [Part(_whole(one), one) for one in _lines(rendered, split)]
         count = min(COUNTS[size][split], CLIPS_AN_EVENT * len(sounds))
-        rows = list(_rows(sounds, speech, split, count))
-        found += [_clip(row, folder, split) for row in rows]
+        found += [_clip(row, folder, split) for row in _rows(sounds, speech, split, count)]
     return list({clip.name: clip for clip in found}.values())
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from corpus.clips import SPLITS, Ask, Clip, Source, sentence_key
+from corpus.clips import Ask, Clip, Source, sentence_key
 from corpus.download import CorpusError
 from corpus.sounds import SOUNDS
+from corpus.splits import HELD_OUT, SPLITS
 from corpus.wording import ASKED, EMOTIONS, GENDERS, TASKS, TEXT_ONLY
 from mowe.files import is_file_name
 
@@ -16,7 +17,7 @@ Line = dict[str, Any]
 
 # most lines of one label and split; a label's lines are drawn evenly from its speakers
 CAPS: Mapping[str, int] = {"gender": 1500, "language": 400, "transcribe": 24_000}
-DEV_CAPS: Mapping[str, int] = {"gender": 200, "language": 60}  # the same, of dev
+HELD_OUT_CAPS: Mapping[str, int] = {"gender": 200, "language": 60}  # the same, of dev and of test
 YES_NO = ("yes", "no")
 # most lines of a task and split, with even labels; yes and no are even and few by construction
 TASK_CAPS: Mapping[str, int] = {
@@ -100,14 +101,18 @@ def _sentence(clip: Clip) -> str:
 def without_shared_sentences(
     clips: Iterable[tuple[Source, Clip]],
 ) -> list[tuple[Source, Clip]]:
-    """Drop training clips whose words are asked for and are also asked for in dev."""
-    pairs = list(clips)
-    held_out = {_sentence(clip) for _, clip in pairs if clip.split == "dev"} - {""}
-    return [
-        (source, clip)
-        for source, clip in pairs
-        if clip.split == "dev" or _sentence(clip) not in held_out
-    ]
+    """Drop clips whose words are asked for and are also asked for in a split that comes later.
+
+    Training gives way to dev, and both to the test.
+    """
+    kept: list[tuple[Source, Clip]] = list(clips)
+    for held_out in reversed(HELD_OUT):
+        earlier = SPLITS[: SPLITS.index(held_out)]
+        asked = {_sentence(clip) for _, clip in kept if clip.split == held_out} - {""}
+        kept = [
+            pair for pair in kept if pair[1].split not in earlier or _sentence(pair[1]) not in asked
+        ]
+    return kept
 
 
 def lines_of(rendered: Rendered, asks: Sequence[tuple[str, Ask]] = ()) -> list[Line]:
@@ -182,7 +187,7 @@ def balanced(lines: Sequence[Line]) -> list[Line]:
             kept.append(line)
     for (task, split, _), group in groups.items():
         if task in CAPS:
-            most = DEV_CAPS.get(task, CAPS[task]) if split == "dev" else CAPS[task]
+            most = HELD_OUT_CAPS.get(task, CAPS[task]) if split in HELD_OUT else CAPS[task]
             kept += _evenly(group, most, "speaker")
         else:
             kept += _evenly(group, TASK_CAPS[task], "label")

@@ -10,17 +10,18 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from corpus import wording
-from corpus.clips import SPLITS, Ask, Clip
+from corpus import further_sounds, wording
+from corpus.clips import Ask, Clip
 from corpus.lines import PARTS, Rendered
 from corpus.prompts import prompt_questions
 from corpus.sounds import ANIMALS, MUSIC, SOUNDS
+from corpus.splits import SPLITS
 from corpus.wording import CANNOT_TELL, NUMBERS, ORDINALS, TASKS, one_of
 
 RenderedAsk = tuple[Rendered, Ask]
 
 # most questions of a kind in a split
-MOST: Mapping[str, int] = {"train": 500, "dev": 80}
+MOST: Mapping[str, int] = {"train": 500, "dev": 80, "test": 80}
 TURNS_SHARE = 0.1  # of clips that also get a conversation of two turns
 WORDS = (4, 20)  # words in a line whose words are asked for, both included
 # labels of one group may both be true of a clip: no is never the answer to one about another
@@ -42,6 +43,7 @@ ALIKE: tuple[frozenset[str], ...] = tuple(
             ("hammer", "sword", "machine", "door", "gunshot"),
             ("guitar", "acoustic guitar", "electric guitar", "bass guitar", "banjo"),
             ("glockenspiel", "xylophone", "bell"),
+            *further_sounds.ALIKE,
         ),
     )
 )

@@ -12,6 +12,8 @@ from corpus.clips import SOUND_RATE, Waveform
 from corpus.download import CorpusError
 from corpus.sound import read_sound
 
+DRUMS = 128  # in place of a program
+_DRUM_CHANNEL = 9
 TICKS = 960  # in a second: 480 a quarter note, two of which last a second
 TAIL = 0.8  # s after the last note, in which it fades
 GAIN = 2.0  # of the synthesiser; some chords exceed 1, which float samples can hold
@@ -24,7 +26,7 @@ class Note:
     start: float  # s
     seconds: float
     key: int  # 60 is middle C
-    program: int = 0  # of General MIDI, from 0
+    program: int = 0  # of General MIDI, from 0; or DRUMS, where a key is a drum
     velocity: int = 90  # 1 to 127
 
 
@@ -39,10 +41,12 @@ def midi_bytes(notes: Sequence[Note]) -> bytes:
     Raises:
         ValueError: If there are more than nine programs, for channel ten is the drums'.
     """
-    channels = {program: at for at, program in enumerate(sorted({n.program for n in notes}))}
+    programs = sorted({note.program for note in notes} - {DRUMS})
+    channels = {program: at for at, program in enumerate(programs)}
     if len(channels) > 9:
         raise ValueError(f"at most 9 programs, found {len(channels)}")
     events = [(0, 0, bytes([0xC0 | at, program])) for program, at in channels.items()]
+    channels[DRUMS] = _DRUM_CHANNEL
     for note in notes:
         at, end = channels[note.program], note.start + note.seconds
         # at one tick a note ends before the next begins

@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 from corpus.clips import Clip, CorpusSettings
 
-SMALL: Mapping[str, int] = {"train": 40, "dev": 12}  # most clips of a group in a small corpus
+SMALL: Mapping[str, int] = {
+    "train": 40,
+    "dev": 12,
+    "test": 12,
+}  # most clips of a group in a small corpus
 SMALL_SOURCE = 400  # most clips of a source in a small corpus
 
 
@@ -34,11 +38,11 @@ def thinned(
 
 
 def few(clips: Iterable[Clip], settings: CorpusSettings) -> list[Clip]:
-    """At most `SMALL_SOURCE` clips of one source in a small corpus, dev clips first."""
+    """At most `SMALL_SOURCE` clips of one source in a small corpus, held-out clips first."""
     found = list(clips)
     if settings.size == "full" or len(found) <= SMALL_SOURCE:
         return found
-    drawn = sorted(found, key=lambda clip: (clip.split != "dev", _draw(clip)))
+    drawn = sorted(found, key=lambda clip: (clip.split == "train", _draw(clip)))
     kept = {clip.name for clip in drawn[:SMALL_SOURCE]}
     return [clip for clip in found if clip.name in kept]
 

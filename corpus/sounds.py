@@ -3,30 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-# label -> what can be counted in it, one and many
-COUNTED: Mapping[str, tuple[str, str]] = {
-    "dog bark": ("bark", "barks"),
-    "rooster": ("crow", "crows"),
-    "cow": ("moo", "moos"),
-    "pig": ("grunt", "grunts"),
-    "sheep": ("bleat", "bleats"),
-    "snake": ("hiss", "hisses"),
-    "person sneeze": ("sneeze", "sneezes"),
-    "cry of pain": ("cry", "cries"),
-    "footsteps": ("footstep", "footsteps"),
-    "splash": ("splash", "splashes"),
-    "gunshot": ("gunshot", "gunshots"),
-    "explosion": ("explosion", "explosions"),
-    "sword": ("sword stroke", "sword strokes"),
-    "bow": ("bow shot", "bow shots"),
-    "bell": ("ring", "rings"),
-    "keyboard click": ("key press", "key presses"),
-    "hammer": ("hammer blow", "hammer blows"),
-    "drum": ("drum hit", "drum hits"),
-    "cymbal": ("cymbal hit", "cymbal hits"),
-    "guitar": ("chord", "chords"),
-    "choir": ("note", "notes"),
-}
+from corpus import further_sounds
+from corpus.further_sounds import COUNTED
 
 
 @dataclass(frozen=True)
@@ -54,6 +32,20 @@ def _played(name: str) -> SoundWords:
         f"Music played on {article} {name}.",
         f"The sound of {article} {name}.",
     )
+
+
+def _named(further: Mapping[str, tuple[str, str]]) -> dict[str, SoundWords]:
+    """The words for sounds that have a noun and one sentence of their own."""
+    return {
+        label: _sound(
+            f"{noun[0].upper()}{noun[1:]}.",
+            sentence,
+            f"{noun[0].upper()}{noun[1:]} can be heard.",
+            f"The sound of {noun}.",
+            noun=noun,
+        )
+        for label, (noun, sentence) in further.items()
+    }
 
 
 ANIMALS: Mapping[str, SoundWords] = {
@@ -141,6 +133,7 @@ ANIMALS: Mapping[str, SoundWords] = {
         "The hiss of a snake.",
         "A snake warns with a hiss.",
     ),
+    **_named(further_sounds.ANIMALS),
 }
 
 PEOPLE: Mapping[str, SoundWords] = {
@@ -179,6 +172,7 @@ PEOPLE: Mapping[str, SoundWords] = {
         "The sound of a shoe on the ground.",
         "A person is walking.",
     ),
+    **_named(further_sounds.PEOPLE),
 }
 
 NATURE: Mapping[str, SoundWords] = {
@@ -231,6 +225,7 @@ NATURE: Mapping[str, SoundWords] = {
         "The whoosh of the wind.",
         "A gust of wind sweeps past.",
     ),
+    **_named(further_sounds.NATURE),
 }
 
 THINGS: Mapping[str, SoundWords] = {
@@ -339,6 +334,7 @@ THINGS: Mapping[str, SoundWords] = {
         "Someone takes a photograph.",
         "A camera shutter opens and closes.",
     ),
+    **_named(further_sounds.THINGS),
 }
 
 PLAYED = (
@@ -347,6 +343,8 @@ PLAYED = (
     "trombone", "tuba", "French horn", "saxophone", "oboe", "bassoon", "clarinet", "flute", "sitar",
     "banjo", "bagpipe", "steel drum",
 )  # fmt: skip
+
+_NOTES = frozenset({*PLAYED, *further_sounds.PLAYED})
 
 MUSIC: Mapping[str, SoundWords] = {
     "drum": _sound(
@@ -379,11 +377,12 @@ MUSIC: Mapping[str, SoundWords] = {
         "Many voices sing together.",
         "The sound of a choir.",
     ),
-    **{name: _played(name) for name in PLAYED},
+    **{name: _played(name) for name in (*PLAYED, *further_sounds.PLAYED)},
+    **_named(further_sounds.STRUCK),
 }
 
 SOUNDS: Mapping[str, SoundWords] = {
     label: replace(sound, one=one, many=many)
     for label, sound in {**ANIMALS, **PEOPLE, **NATURE, **THINGS, **MUSIC}.items()
-    for one, many in [COUNTED.get(label, ("note", "notes") if label in PLAYED else ("", ""))]
+    for one, many in [COUNTED.get(label, ("note", "notes") if label in _NOTES else ("", ""))]
 }

@@ -218,7 +218,7 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
 # tasks whose questions come from `Ask`; those of TASKS may come from one as well
 ASKED = (
     "count", "order", "compare", "presence", "digit", "digits", "prompts", "mention",
-    "unanswerable", "chat",
+    "unanswerable", "details", "guard", "chat",
 )  # fmt: skip
 TEXT_ONLY = frozenset({"chat"})  # tasks without audio
 VOICES = frozenset({*PEOPLE, "choir"})  # sound labels that a voice may be in

@@ -9,7 +9,7 @@
 # killed resumes. Everything lies in OUT. Settings, by environment:
 #
 #   OUT=built/mini      CORPUS=OUT/corpus       PYTHON=.venv/bin/python
-#   CORPUS_ARGS="--esc10 FOLDER --fsdd FOLDER --ravdess FOLDER"     what no package holds
+#   CORPUS_ARGS="--esc10 FOLDER --fsdd FOLDER --ravdess FOLDER --people FOLDER"     what no package holds
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

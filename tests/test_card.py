@@ -8,6 +8,7 @@ import pytest
 
 from corpus import compose
 from corpus.sources import SOURCES
+from corpus.splits import HELD_OUT, split_of
 
 ROOT = Path(__file__).parents[1]
 RECIPES = ("mini", "mini-answers")  # the shipped checkpoint's, in their order
@@ -44,10 +45,12 @@ def test_card_and_attribution_name_the_same_sources_as_trained_on(trained, attri
     assert trained - {compose.SOURCE.name} == attributed[0]
 
 
-def test_every_source_of_the_corpus_is_named_as_trained_on_or_held_out(attributed):
+def test_every_source_of_the_corpus_is_named_as_trained_on_held_out_or_new(attributed):
     training, held_out = attributed
-    assert training | held_out == set(SOURCES)
-    assert training & held_out == set()
+    text = (ROOT / "assets/ATTRIBUTION.md").read_text(encoding="utf-8")
+    new = next(line for line in text.splitlines() if line.startswith("New to the corpus"))
+    names = [*training, *held_out, *CODE.findall(new)]
+    assert sorted(names) == sorted(SOURCES)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -65,9 +68,7 @@ def test_no_page_says_that_a_source_was_not_trained_on_but_those_held_out(attrib
 
 def test_held_out_sources_give_no_clip_to_training(attributed):
     for name in attributed[1]:
-        code = (ROOT / f"corpus/sources/{name.replace('-', '_')}.py").read_text(encoding="utf-8")
-        assert '"dev"' in code
-        assert '"train"' not in code
+        assert split_of(name, "any group") in HELD_OUT
 
 
 def test_every_recipe_of_the_card_is_in_the_tree_and_the_script():

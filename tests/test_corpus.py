@@ -296,6 +296,7 @@ def test_sounds_are_read_from_the_release_and_from_a_flat_folder(tmp_path, flat)
     assert [(one.name, one.split, one.label) for one in found] == [
         ("1-100-A", "train", "dog bark"),
         ("4-400-A", "dev", "dog bark"),
+        ("5-500-A", "test", "dog bark"),
     ]
 
 

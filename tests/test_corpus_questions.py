@@ -82,7 +82,7 @@ def built(tmp_path_factory):
     """A corpus of tones with every kind of question, its folder and its lines."""
     folder = tmp_path_factory.mktemp("corpus")
     patch = pytest.MonkeyPatch()
-    patch.setitem(compose.COUNTS, "full", {"train": 100, "dev": 20})
+    patch.setitem(compose.COUNTS, "full", {"train": 100, "dev": 20, "test": 20})
     corpus = build_corpus(folder, [everything()], CorpusSettings())
     patch.undo()
     return folder, corpus.lines
@@ -294,7 +294,7 @@ def test_a_part_in_two_splits_stops_the_build():
 
 
 def test_a_build_that_was_killed_ends_with_the_same_manifest(built, tmp_path, monkeypatch):
-    monkeypatch.setitem(compose.COUNTS, "full", {"train": 100, "dev": 20})
+    monkeypatch.setitem(compose.COUNTS, "full", {"train": 100, "dev": 20, "test": 20})
     write, left = build.write_flac, [60]
 
     def die(*given):
@@ -348,7 +348,7 @@ def test_the_command_line_says_in_a_sentence_that_the_disk_is_full(tmp_path, cap
         ({"emotion": "bored"}, "made/a: emotion 'bored' is not one of"),
         ({"label": "kazoo"}, "made/a: label 'kazoo' is not one of"),
         ({"tasks": ("sound",)}, "made/a: nothing answers the task 'sound'"),
-        ({"split": "test"}, "made/a: split 'test' is not one of train, dev"),
+        ({"split": "eval"}, "made/a: split 'eval' is not one of train, dev, test"),
         ({"asks": (Ask(task="sing", turns=(("a", "b"),), label=""),)}, "task 'sing'"),
     ],
 )

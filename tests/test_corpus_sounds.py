@@ -1,6 +1,7 @@
 """Labelled sounds: their words, the rules that name them, and instruments played from scores."""
 
 import itertools
+import json
 import random
 import struct
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from corpus import further_sounds
 from corpus.clips import CorpusSettings, Materials
 from corpus.download import CorpusError
 from corpus.effects import (
@@ -19,16 +21,21 @@ from corpus.effects import (
     label_of,
     small_enough,
 )
-from corpus.score import TICKS, Note, midi_bytes, seconds_of
-from corpus.sounds import COUNTED, SOUNDS
+from corpus.score import DRUMS, TICKS, Note, midi_bytes, seconds_of
+from corpus.sounds import ANIMALS, COUNTED, MUSIC, NATURE, PEOPLE, SOUNDS, THINGS
 from corpus.sources import (
     esc10,
     game_effects,
+    guards,
     instruments,
     midi,
     more_effects,
+    more_instruments,
     named_sounds,
+    people,
+    world_sounds,
 )
+from corpus.splits import SPLITS, split_of
 
 ESC10 = {
     "dog bark", "rain", "sea waves", "baby cry", "clock tick", "person sneeze", "helicopter",
@@ -42,11 +49,19 @@ def labels_of(rules):
 
 def training_labels():
     ruled = [game_effects.RULES, instruments.RULES, *more_effects.RULES.values()]
-    return ESC10.union(midi.INSTRUMENTS, *map(labels_of, ruled))
+    ruled += world_rules("train")
+    played = {**midi.INSTRUMENTS, **more_instruments.INSTRUMENTS, **more_instruments.STRUCK}
+    return ESC10.union(played, *map(labels_of, ruled))
 
 
 def held_out_labels():
-    return set().union(midi.INSTRUMENTS, *map(labels_of, named_sounds.RULES.values()))
+    ruled = [*named_sounds.RULES.values(), *world_rules("dev"), *world_rules("test")]
+    return set().union(midi.INSTRUMENTS, more_instruments.DRUM_KEYS, *map(labels_of, ruled))
+
+
+def world_rules(split):
+    rules = world_sounds.RULES.items()
+    return [one for name, one in rules if split_of("world-sounds", name) == split]
 
 
 def write_noise(path, seed, rate=8000):
@@ -152,7 +167,34 @@ def test_held_out_sounds_are_labelled_by_their_names(package, path, label):
     assert label_of(path, named_sounds.RULES[package]) == label
 
 
+@pytest.mark.parametrize(
+    ("package", "path", "label"),
+    [
+        ("simutrans-pak64", "simutrans/pak/sound/boat-horn.wav", "ship horn"),
+        ("scorched3d-data", "apoc/data/wav/misc/carhorn3.wav", "car horn"),
+        ("wesnoth-1.16-data", f"{WESNOTH}/orc-small-hit-1.ogg", "monster"),
+        ("wesnoth-1.16-data", f"{WESNOTH}/club-miss.ogg", ""),
+        ("minetest-data", "sounds/default_dig_choppy.1.ogg", "chopping wood"),
+        ("tuxpaint-stamps-default", "stamps/halloween/blackcat_desc_fr.ogg", ""),
+        ("tuxpaint-stamps-default", "stamps/halloween/blackcat.ogg", "cat"),
+        ("openttd-opensfx", '58 "Toyland: Train breakdown".wav', ""),
+        ("openttd-opensfx", '10 "Diesel electric train station departure".wav', "train"),
+    ],
+)
+def test_further_sounds_are_labelled_by_their_names(package, path, label):
+    assert label_of(path, world_sounds.RULES[package]) == label
+
+
+def test_names_are_at_least_twice_as_many_as_without_the_further_ones():
+    before = training_labels() & {*ANIMALS, *PEOPLE, *NATURE, *THINGS, *MUSIC}
+    further = {*further_sounds.ANIMALS, *further_sounds.PEOPLE, *further_sounds.NATURE}
+    further |= {*further_sounds.THINGS, *further_sounds.PLAYED, *further_sounds.STRUCK}
+    assert len(before) >= 2 * len(before - further)
+    assert {label for group in further_sounds.ALIKE for label in group} <= set(SOUNDS)
+
+
 def test_every_package_has_rules():
+    assert set(world_sounds.RULES) == {one.name for one in world_sounds.PACKAGES}
     assert set(more_effects.RULES) == {one.name for one in more_effects.PACKAGES}
     assert set(named_sounds.RULES) == {one.name for one in named_sounds.PACKAGES}
 
@@ -207,6 +249,116 @@ def test_files_are_read_from_a_resource_file():
     assert found == {"/a/b.ogg": b"sound"}
     with pytest.raises(CorpusError, match="should begin with qres"):
         dict(named_sounds.rcc_files(b"PK\x03\x04" + bytes(30)))
+
+
+def sound_set(*sounds):
+    """An OpenTTD sound set of names and contents."""
+    at, table, body = 8 * len(sounds), b"", b""
+    for name, content in sounds:
+        record = bytes([len(name) + 1]) + name.encode() + b"\0" + content
+        table += struct.pack("<II", at | 0x80000000, len(content))
+        body, at = body + record, at + len(record)
+    return table + body
+
+
+def test_a_sound_set_says_what_its_sounds_are():
+    data = sound_set(('"Cow". By A.', b"moo"), ('"Sheep". By B.', b"baa!"))
+    assert dict(world_sounds.catalogue(data)) == {'"Cow". By A.': b"moo", '"Sheep". By B.': b"baa!"}
+    with pytest.raises(CorpusError, match="should begin with a table"):
+        list(world_sounds.catalogue(b"RIFF" + bytes(20)))
+
+
+# --- notes of a patch ---------------------------------------------------------------------------
+
+
+def patch(*samples, modes, loop=(0, 0), rate=8000):
+    data = bytearray(b"GF1PATCH110\0" + bytes(129 + 63 + 47 - 12))
+    data[129 + 63 + 6] = len(samples)
+    for sample in samples:
+        head = struct.pack("<7sB3IH", b"", 0, len(sample), *loop, rate)
+        data += head + bytes(33) + bytes([modes]) + bytes(40) + sample
+    return bytes(data)
+
+
+def test_a_note_with_a_loop_is_held_and_one_without_ends():
+    wave = np.arange(-4, 4, dtype="<i2") * 1000
+    ((held, rate),) = more_instruments.patch_notes(patch(wave.tobytes(), modes=5, loop=(8, 16)))
+    assert (rate, len(held)) == (8000, 12000)
+    assert held[:12] * 32768 == pytest.approx([*wave, *wave[4:]], abs=1)
+    short, long = np.full(10, 192, "u1"), np.full(20, 64, "u1")
+    (one, _), (two, _) = more_instruments.patch_notes(
+        patch(short.tobytes(), long.tobytes(), modes=2)
+    )
+    assert (len(one), one[0]) == (10, 0.5)
+    assert (len(two), two[0]) == (20, -0.5)
+    with pytest.raises(CorpusError, match="begin with GF1PATCH"):
+        more_instruments.patch_notes(b"RIFF")
+
+
+def test_a_rhythm_goes_to_the_channel_of_the_drums():
+    notes = more_instruments.rhythm("bongo", "seed")
+    assert {note.program for note in notes} == {DRUMS}
+    assert {note.key for note in notes} <= {60, 61}
+    data = midi_bytes(notes)
+    assert data.count(b"\x99") >= len(notes)
+    assert b"\xc9" not in data  # a drum kit is no program
+
+
+# --- silence, noise, music ----------------------------------------------------------------------
+
+
+def test_silences_are_silent_noises_have_a_level_and_both_are_the_same_again():
+    for number in range(3):
+        samples, _ = guards.made("silence", f"s{number}")
+        assert np.abs(samples).max() < 1e-3
+    for kind in guards.NOISES:
+        samples, rate = guards.made(kind, "n")
+        assert 1.5 * rate <= len(samples) <= 8 * rate
+        assert -62 < 20 * np.log10(np.sqrt(np.mean(np.square(samples)))) < -19
+        assert np.array_equal(samples, guards.made(kind, "n")[0])
+
+
+def test_a_piece_of_music_is_in_one_split_and_asked_for_words_that_are_not_there(tmp_path):
+    for package, pattern in zip(guards.PACKAGES, guards.PIECES, strict=True):
+        folder = tmp_path / "work" / f"{package.name}-{package.sha256[:8]}"
+        (folder / pattern.replace("*", "piece")).parent.mkdir(parents=True)
+        (folder / pattern.replace("*", "piece")).touch()
+    found = list(guards.SOURCE.read(Materials(CorpusSettings(), tmp_path, tmp_path / "work")))
+    music = [one for one in found if one.asks[0].label == "music"]
+    assert [one.split for one in music] == [s for s in ("train", "dev", "test") for _ in range(4)]
+    assert {one.licence for one in music} == {"GPL-3+", "CC BY-SA 3.0"}
+    assert {ask.task for one in found for ask in one.asks} == {"guard", "unanswerable"}
+    assert {one.split for one in found if one.asks[0].label == "noise"} == set(SPLITS)
+
+
+# --- people -------------------------------------------------------------------------------------
+
+
+def person(name, task="asr", **fields):
+    row = {"path": f"{name}.ogg", "set": "a_set", "task": task, "speaker": name, "gender": "female"}
+    return row | {"split": "train", "licence": "MIT"} | fields
+
+
+def test_people_are_read_with_their_words_and_children_are_not_asked_for_their_sex(tmp_path):
+    rows = [
+        person("so762_2", text="we call it bear", age=6, accent="Mandarin"),
+        person("so762_9646", text="good", age=21),
+        person("libri_5", task="gender", split="dev"),
+        person("alnum_7", task="sqa", question="Which number?", answer="43126798"),
+        person("baby_1", task="sound", licence="ODbL 1.0", path="B.ogg"),
+    ]
+    (tmp_path / "manifest.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    settings = CorpusSettings(people=tmp_path)
+    child, woman, reader, caller, baby = people.SOURCE.read(Materials(settings, tmp_path, tmp_path))
+    assert child.text == "We call it bear."
+    assert (child.gender, child.tasks) == ("", ("transcribe", "language"))
+    assert (woman.gender, woman.split) == ("woman", "test")
+    assert (reader.tasks, reader.split) == (("gender", "language"), "dev")
+    assert [(ask.task, ask.label) for ask in caller.asks] == [("details", "43126798")]
+    assert (baby.label, baby.licence, baby.tasks) == ("baby cry", "ODbL 1.0", ("sound", "caption"))
+    (tmp_path / "manifest.jsonl").write_text('{"path": "a"}\n')
+    with pytest.raises(CorpusError, match="the fields set, task, speaker"):
+        list(people.SOURCE.read(Materials(settings, tmp_path, tmp_path)))
 
 
 # --- scores -------------------------------------------------------------------------------------

@@ -41,9 +41,10 @@ def touch(path: Path) -> None:
     ("stem", "expected"),
     [
         ("03-01-05-01-02-01-12", ("angry", "dogs", 12, "woman", "train")),
-        ("03-01-08-02-01-02-17", ("surprised", "kids", 17, "man", "train")),
+        ("03-01-08-02-01-02-17", ("surprised", "kids", 17, "man", "test")),
         ("03-01-01-01-01-01-18", ("neutral", "kids", 18, "woman", "dev")),
         ("03-01-02-01-01-01-21", ("calm", "kids", 21, "man", "")),
+        ("03-01-02-01-01-01-14", ("calm", "kids", 14, "woman", "train")),
     ],
 )
 def test_a_take_says_who_feels_what(stem, expected):

@@ -11,16 +11,20 @@ from corpus.sources import (
     esc10,
     fish_fillets,
     game_effects,
+    guards,
     instruments,
     kde_words,
     midi,
     more_effects,
+    more_instruments,
     named_sounds,
+    people,
     ravdess,
     spoken_digits,
     steel_sky,
     synthetic_speech,
     tux_paint,
+    world_sounds,
 )
 
 SOURCES: dict[str, Source] = {
@@ -43,6 +47,10 @@ SOURCES: dict[str, Source] = {
         midi.SOURCE,
         synthetic_speech.SOURCE,
         definitions.SOURCE,
+        people.SOURCE,
+        world_sounds.SOURCE,
+        more_instruments.SOURCE,
+        guards.SOURCE,
     )
 }
 
@@ -68,6 +76,10 @@ SERVES: Mapping[str, Collection[str]] = {
     "midi": _OF_SOUNDS,
     "synthetic-speech": (*_OF_WORDS, "gender"),
     "definitions": ("chat",),
+    "people": (*_OF_WORDS, "gender", "details", "sound", "caption"),
+    "world-sounds": _OF_SOUNDS,
+    "more-instruments": _OF_SOUNDS,
+    "guards": ("guard", "unanswerable"),
 }
 
 

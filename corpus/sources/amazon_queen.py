@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from corpus.clips import Clip, Materials, Source
 from corpus.download import CorpusError, Package
 from corpus.sound import read_sound
+from corpus.splits import split_of
 from corpus.text import spoken_sentence
 
 PACKAGE = Package(
@@ -24,7 +25,6 @@ PACKAGE = Package(
     "1.0.0-9",
     "40c08fd258d6fe95c46c1eaf5e9137f84ba330657995a281bd887c94a560a0f1",
 )
-DEV_SPEAKERS = frozenset({"WITCH", "CHIEF", "LARIS", "NAOMI"})
 MEN = frozenset({"JOE", "BOB", "FRANK", "CHIEF"})
 WOMEN = frozenset({"FAYE", "LOLA", "PRIN", "NAOMI"})
 
@@ -223,7 +223,7 @@ def _read(materials: Materials) -> Iterator[Clip]:
         yield Clip(
             name=file.removesuffix(".SB").lower(),
             load=functools.partial(read_sound, entries[file]),
-            split="dev" if line.speaker in DEV_SPEAKERS else "train",
+            split=split_of("amazon-queen", line.speaker),
             tasks=("transcribe", "language", "gender") if gender else ("transcribe", "language"),
             recording=f"amazon-queen-{file}",
             speaker=f"amazon-queen-{speaker.lower()}",

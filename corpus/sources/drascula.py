@@ -12,6 +12,7 @@ from pathlib import Path
 from corpus.clips import Clip, Materials, Source, Waveform
 from corpus.download import Package
 from corpus.sound import read_unsigned_8_bit
+from corpus.splits import split_of
 from corpus.text import from_capitals, spoken_sentence
 
 PACKAGE = Package(
@@ -118,7 +119,7 @@ def _read(materials: Materials) -> Iterator[Clip]:
             yield Clip(
                 name=path.stem.lower(),
                 load=functools.partial(_load, path),
-                split="dev",
+                split=split_of("drascula", character),
                 tasks=("transcribe", "language"),
                 recording=f"drascula-{path.stem}",
                 speaker=f"drascula-{character}",

@@ -1,4 +1,4 @@
-"""ESC-10: environmental sounds in ten classes; folds 1-3 train, fold 4 dev."""
+"""ESC-10: environmental sounds in ten classes; a fold is in one split."""
 
 import functools
 import random
@@ -9,9 +9,10 @@ from pathlib import Path
 from corpus.clips import SOUND_RATE, Clip, Materials, Source
 from corpus.download import CorpusError
 from corpus.sound import read_sound
+from corpus.splits import split_of
 from mowe.files import read_jsonl
 
-SPLITS = {"1": "train", "2": "train", "3": "train", "4": "dev"}  # by fold; fold 5 is for tests
+FOLDS = "12345"
 SECONDS = 5.0  # every clip
 CROPS = 4  # further cuts of each training clip
 CROP_SECONDS = (1.5, 5.0)
@@ -57,9 +58,9 @@ def _crops(name: str) -> tuple[tuple[float, float], ...]:
 
 def _read(materials: Materials) -> Iterator[Clip]:
     for path, label in labels(materials.folder("esc10")).items():
-        split = SPLITS.get(path.name[0])
-        if split is None:
+        if path.name[0] not in FOLDS:
             continue
+        split = split_of("esc10", path.name[0])
         yield Clip(
             name=path.stem,
             load=functools.partial(read_sound, path),

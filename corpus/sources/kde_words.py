@@ -12,6 +12,7 @@ from corpus.clips import SPEECH_RATE, Clip, Materials, Source, Waveform
 from corpus.download import CorpusError, Package
 from corpus.languages import NAMES
 from corpus.sound import convert, join, read_sound
+from corpus.splits import split_of
 
 PACKAGE = Package(
     "debian",
@@ -49,7 +50,7 @@ def _read(materials: Materials) -> Iterator[Clip]:
             yield Clip(
                 name=f"{code}-{number:02d}",
                 load=functools.partial(_spoken, paths),
-                split="dev",
+                split=split_of("kde-words", code),
                 tasks=("language",),
                 recording=f"ktuberling-{code}-{number:02d}",
                 speaker=f"ktuberling-{code}",

@@ -11,21 +11,23 @@ from corpus.download import CorpusError, Package
 from corpus.effects import within_size
 from corpus.score import Note, play, synthesiser
 from corpus.sounds import SOUNDS
+from corpus.splits import split_of
 
-PACKAGES: Mapping[str, Package] = {
-    "train": Package(
+_FONTS = (
+    Package(
         "debian",
         "timgm6mb-soundfont",
         "1.3-5",
         "034abdfb296d9353433513dad5dbdcab46425ee6008fc02fe7039b46e75edc54",
     ),
-    "dev": Package(
+    Package(
         "debian",
         "fluidr3mono-gm-soundfont",
         "2.315-7",
         "4098301bf29f4253c2f5799a844f42dd4aa733d91a210071ad16d7757dea51d6",
     ),
-}
+)
+PACKAGES = {split_of("midi", font.name): font for font in _FONTS}
 
 
 @dataclass(frozen=True)
@@ -149,11 +151,13 @@ def _either(task: str, questions: Sequence[str], label: str, other: str, seed: s
     )
 
 
-def phrase(label: str, number: int, seed: str) -> tuple[list[Note], tuple[Ask, ...]]:
+def phrase(
+    label: str, number: int, seed: str, among: Mapping[str, Instrument] = INSTRUMENTS
+) -> tuple[list[Note], tuple[Ask, ...]]:
     """A phrase of two to five seconds: a line, one with a clear pace or a free one, by number."""
-    instrument, rng = INSTRUMENTS[label], random.Random(seed)
+    instrument, rng = among[label], random.Random(seed)
     keys = keys_of(instrument, rng)
-    second = (number // 3 + list(INSTRUMENTS).index(label)) % 2  # each half of the time
+    second = (number // 3 + list(among).index(label)) % 2  # each half of the time
     if number % 3 == 0:
         pitches = line(keys, rng, ("up", "down")[second])
         lengths = [rng.uniform(0.28, 0.5)] * len(pitches)
@@ -246,7 +250,12 @@ def _scores(split: str) -> Iterator[tuple[str, str, tuple[str, ...], list[Note],
         yield name, "", (), *pair(name)
 
 
-def _font(folder: Path) -> Path:
+def font_in(folder: Path) -> Path:
+    """The sound font in a folder.
+
+    Raises:
+        CorpusError: If there is none.
+    """
     found = sorted(folder.rglob("*.sf[23]"))
     if not found:
         raise CorpusError(f"{folder} holds no sound font")
@@ -257,7 +266,7 @@ def _read(materials: Materials) -> list[Clip]:
     command = synthesiser(materials.settings.fluidsynth)
     clips = []
     for split, package in PACKAGES.items():
-        font = _font(materials.unpacked(package))
+        font = font_in(materials.unpacked(package))
         for name, label, tasks, notes, asks in _scores(split):
             clips.append(
                 Clip(

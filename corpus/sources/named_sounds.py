@@ -9,6 +9,7 @@ from corpus.clips import Clip, Materials, Source
 from corpus.download import CorpusError, Package
 from corpus.effects import (
     SUFFIXES,
+    Rules,
     clip_of,
     distinct,
     effects_in,
@@ -16,6 +17,7 @@ from corpus.effects import (
     small_enough,
     within_size,
 )
+from corpus.splits import split_of
 
 GCOMPRIS = Package(
     "debian",
@@ -122,9 +124,8 @@ def rcc_files(data: bytes) -> Iterator[tuple[str, bytes]]:
     return visit(0, "")
 
 
-def _unpacked_resources(folder: Path, target: Path) -> Path:
-    """The labelled sounds of GCompris, unpacked from its resource files."""
-    rules = RULES[GCOMPRIS.name]
+def unpacked_resources(folder: Path, target: Path, rules: Rules) -> Path:
+    """The sounds of GCompris that a rule names, unpacked from its resource files."""
     for archive in sorted(folder.rglob("*.rcc")):
         for path, content in rcc_files(archive.read_bytes()):
             if Path(path).suffix in SUFFIXES and label_of(path, rules):
@@ -137,9 +138,10 @@ def _unpacked_resources(folder: Path, target: Path) -> Path:
 def _clips(package: Package, materials: Materials) -> Iterator[Clip]:
     folder = materials.unpacked(package)
     if package is GCOMPRIS:
-        folder = _unpacked_resources(folder, materials.work / "gcompris-sounds")
+        target = materials.work / "gcompris-sounds"
+        folder = unpacked_resources(folder, target, RULES[package.name])
     for effect in distinct(effects_in(folder, RULES[package.name])):
-        yield clip_of(effect, package.name, "dev")
+        yield clip_of(effect, package.name, split_of("named-sounds", package.name))
 
 
 def _read(materials: Materials) -> list[Clip]:

@@ -13,11 +13,11 @@ from pathlib import Path
 from corpus.clips import Ask, Clip, Materials, Source
 from corpus.download import CorpusError
 from corpus.sound import read_sound
+from corpus.splits import split_of
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 SUBJECTS = ("kids", "dogs")  # of the two sentences
-TRAIN_ACTORS = range(1, 18)
-DEV_ACTORS = range(18, 21)  # the release's actors 21 to 24 stay untouched
+ACTORS = range(1, 21)  # the release's actors 21 to 24 stay untouched
 SUFFIXES = frozenset({".wav", ".ogg"})
 _SPEECH = ("03", "01")  # audio only, spoken
 
@@ -38,7 +38,7 @@ class Take:
     @property
     def split(self) -> str:
         """Empty for actors that are not used."""
-        return "train" if self.actor in TRAIN_ACTORS else "dev" if self.actor in DEV_ACTORS else ""
+        return split_of("ravdess", str(self.actor)) if self.actor in ACTORS else ""
 
 
 def read_name(stem: str) -> Take | None:
@@ -68,7 +68,7 @@ def takes(folder: Path) -> Iterator[tuple[Path, Take]]:
 def _read(materials: Materials) -> Iterator[Clip]:
     for path, take in takes(materials.folder("ravdess")):
         subject = take.subject.capitalize()
-        # Both sentences are in both splits by design, so they are no transcripts to learn.
+        # Both sentences are in all splits by design, so they are no transcripts to learn.
         about = Ask(
             task="mention",
             turns=(("Who is the sentence about, kids or dogs?", f"{subject}."),),

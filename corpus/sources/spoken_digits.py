@@ -11,16 +11,10 @@ import numpy as np
 from corpus.clips import SPEECH_RATE, Ask, Clip, Materials, Source, Waveform
 from corpus.download import CorpusError
 from corpus.sound import convert, join, read_sound
+from corpus.splits import split_of
 from corpus.text import DIGITS, sentence_case
 
-SPEAKERS = {
-    "george": "train",
-    "jackson": "train",
-    "lucas": "train",
-    "nicolas": "train",
-    "theo": "dev",
-    "yweweler": "dev",
-}
+SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 STRINGS = {"train": 150, "dev": 40}  # a speaker
 LENGTHS = (3, 7)  # digits in a string, both included
 GAPS = (0.05, 0.35)  # s between digits
@@ -55,7 +49,7 @@ def speak_digits(paths: Sequence[Path], seed: str) -> Waveform:
 
 def _read(materials: Materials) -> Iterator[Clip]:
     for speaker, by_digit in digit_files(materials.folder("fsdd")).items():
-        split = SPEAKERS[speaker]
+        split = split_of("spoken-digits", speaker)
         rng = random.Random(f"digits of {speaker}")
         for number in range(STRINGS[split]):
             digits = [rng.choice(sorted(by_digit)) for _ in range(rng.randint(*LENGTHS))]
@@ -92,7 +86,7 @@ def _alone(speaker: str, by_digit: Mapping[int, Sequence[Path]]) -> Iterator[Cli
             yield Clip(
                 name=name,
                 load=functools.partial(speak_digits, [path], name),
-                split=SPEAKERS[speaker],
+                split=split_of("spoken-digits", speaker),
                 tasks=(),
                 recording=f"fsdd-{speaker}",
                 speaker=f"fsdd-{speaker}",

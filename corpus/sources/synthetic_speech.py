@@ -22,6 +22,7 @@ from corpus.clips import (
 )
 from corpus.download import CorpusError, Package
 from corpus.sound import read_sound
+from corpus.splits import split_of
 from corpus.text import sentence_case
 
 WORDNET = Package(
@@ -44,25 +45,24 @@ _SENTENCE = re.compile(r"[A-Za-z][A-Za-z' ,;-]*[A-Za-z][.!?]?")
 
 @dataclass(frozen=True)
 class Voice:
-    """A voice, how many sentences it reads, and for which split."""
+    """A voice, and how many sentences it reads."""
 
     engine: str  # "flite", "hibari" or "espeak"
     gender: str  # "man" or "woman"
-    split: str
     sentences: int
     more: int = 0  # further sentences, in a second block
 
 
 VOICES: Mapping[str, Voice] = {
-    "slt": Voice("flite", "woman", "dev", 200),
-    "heart": Voice("hibari", "woman", "train", 4500, 7500),
-    "kal16": Voice("flite", "man", "train", 1500, 3600),
-    "awb": Voice("flite", "man", "train", 1500, 1000),
-    "rms": Voice("flite", "man", "train", 1500, 1000),
-    "en-us+f3": Voice("espeak", "woman", "train", 0, 300),
-    "en-gb-x-rp+m3": Voice("espeak", "man", "train", 0, 300),
-    "en-gb-scotland+f2": Voice("espeak", "woman", "train", 0, 300),
-    "en-us+m7": Voice("espeak", "man", "train", 0, 300),
+    "slt": Voice("flite", "woman", 200),
+    "heart": Voice("hibari", "woman", 4500, 7500),
+    "kal16": Voice("flite", "man", 1500, 3600),
+    "awb": Voice("flite", "man", 1500, 1000),
+    "rms": Voice("flite", "man", 1500, 1000),
+    "en-us+f3": Voice("espeak", "woman", 0, 300),
+    "en-gb-x-rp+m3": Voice("espeak", "man", 0, 300),
+    "en-gb-scotland+f2": Voice("espeak", "woman", 0, 300),
+    "en-us+m7": Voice("espeak", "man", 0, 300),
 }
 
 
@@ -215,7 +215,7 @@ def _read(materials: Materials) -> Iterator[Clip]:
         yield Clip(
             name=f"{name}-{number:04d}",
             load=load,
-            split=voice.split,
+            split=split_of("synthetic-speech", name),
             tasks=("transcribe", "gender", "language"),
             recording=f"{voice.engine}-{name}",
             speaker=f"{voice.engine}-{name}",

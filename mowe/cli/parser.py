@@ -23,6 +23,7 @@ _CORPUS_FOLDERS = {
     "fsdd": "folder of the Free Spoken Digit Dataset",
     "esc10": "folder of ESC-10",
     "ravdess": "folder of RAVDESS speech (non-commercial)",
+    "people": "folder of clips of people with a manifest.jsonl",
 }
 _CORPUS_TOOLS = {
     "flite": "command of the flite synthesiser",
