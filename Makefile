@@ -26,7 +26,7 @@ PINS := $(wildcard mowe/weights/catalogue.py)
 BENCH := .venv-bench/.installed-$(call checksum,benchmarks/requirements.txt)
 WEIGHTS := $(VENV)/.weights-$(call checksum,$(PINS))-$(shell echo "$${MOWE_CACHE-}" | cksum | cut -d' ' -f1)
 
-.PHONY: help setup demo test test-slow test-gpu check mutants format train corpus bundle eval bench clean
+.PHONY: help setup demo test test-slow test-gpu check mutants format train corpus bundle eval bench cost clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -90,6 +90,10 @@ bench: $(RUNTIME) $(WEIGHTS)  ## speed and memory of answers, beside a cascade, 
 	$(RUN) -m benchmarks.training
 	$(RUN) -m benchmarks.analysis
 	$(RUN) -m benchmarks.decoding
+
+COST_ARGS ?=
+cost: $(RUNTIME) $(WEIGHTS)  ## what the mixture costs at mini and at the paper's size; 10 GB of memory
+	$(RUN) -m benchmarks.cost $(COST_ARGS)
 
 clean:  ## remove caches (not .venv, not the weights)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache

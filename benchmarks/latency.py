@@ -95,11 +95,11 @@ class Worker:
         return answer
 
 
-def make_clip(source: Path, target: Path) -> None:
-    """Exactly `CLIP_SECONDS` of the source, repeated where it is shorter."""
+def make_clip(source: Path, target: Path, seconds: float = CLIP_SECONDS) -> None:
+    """Exactly so many seconds of the source, repeated where it is shorter."""
     samples, rate = soundfile.read(source, always_2d=True)
     mono = samples.mean(axis=1)
-    wanted = round(CLIP_SECONDS * rate)
+    wanted = round(seconds * rate)
     soundfile.write(target, np.resize(mono, wanted), rate, subtype="PCM_16")
 
 

@@ -82,7 +82,7 @@ class MoWE(
         base, adapter = features.base, cast(NamingAdapter, self.adapter)
         audio = adapter.unnamed(self.fuse(features), base.mask)
         pooled = pool_frames(base.frames, base.mask)
-        return Heard(audio.tokens, audio.mask, features.routing, pooled, {})
+        return Heard(audio.tokens, audio.mask, features.routing, pooled, {}, audio.notes)
 
     @classmethod
     def from_config(

@@ -12,3 +12,5 @@ EXAMPLES = ASSETS / "examples"
 MAP = ASSETS / "map"
 # where `mowe experiments run` writes; an installed copy looks below the folder it is started in
 EXPERIMENT_RESULTS = (CHECKOUT or Path()) / "results" / "experiments"
+# what `python -m benchmarks.cost` writes
+COST_RESULT = (CHECKOUT or Path()) / "benchmarks" / "results" / "cost.json"

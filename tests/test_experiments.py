@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mowe.data.manifest import Example
-from mowe.encoders import build_encoder
+from mowe.encoders import build_encoder, random_twin
 from mowe.errors import ConfigError, ExperimentError
 from mowe.experiments import fast, judge
 from mowe.experiments.adding import encoder_of, experiment_of
@@ -29,11 +29,11 @@ from mowe.experiments.bank import (
     FRAMES,
     TWIN,
     Bank,
-    _forgotten,
     fill_bank,
     loudest_part,
 )
-from mowe.experiments.claims import EXPERIMENTS, Experiment, Pair
+from mowe.experiments.claims import EXPERIMENTS, Experiment, Pair, _without
+from mowe.experiments.cost import read_cost
 from mowe.experiments.judge import BETTER, EQUAL, UNDECIDED, Difference, Rows
 from mowe.experiments.labelled import (
     SPLITS,
@@ -65,6 +65,7 @@ from mowe.experiments.runs import Place, Runs, fingerprint
 from mowe.experiments.ways import WAYS, weighted
 from mowe.files import between_marks
 from mowe.presets import TINY_RANDOM
+from mowe.shipped import COST_RESULT
 
 HELPFUL, USELESS = "helpful", "useless"
 SHORT = (Stretch(steps=60),)
@@ -426,6 +427,27 @@ def test_a_claim_is_judged_by_its_pairs(runs: Runs, data: fast.Data) -> None:
     assert TOGETHER.name in routing_page([found])
 
 
+def test_each_origin_is_judged_by_arms_that_did_without_it(
+    runs: Runs, data: fast.Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    games = ("game/a", "game/b")
+    clips = [one._replace(source=games[place % 8 > 4]) for place, one in enumerate(data.clips)]
+    apart = dataclasses.replace(data, clips=clips)
+    monkeypatch.setattr(Place, "data", lambda self, names: apart)
+    arms = tuple(_without(one, game) for one in (ALONE, WITH) for game in games)
+    pair = Pair(WITH.name, ALONE.name, "tone", left_out=games)
+    claim = dataclasses.replace(CLAIM, against="", arms=arms, pairs=(pair,))
+    runs.make(arms, claim.seeds)
+    (found,) = summarize(claim, runs, clips)["comparisons"]
+    assert found["source"] == "left out in turn: game/a, game/b"
+    assert (found["arm"], found["against"]) == (WITH.name, ALONE.name)
+    assert found["difference"] > 0.3
+    run = runs.find(arms[0], 0)
+    assert run is not None
+    heard = sum(one.split == "train" and one.source == "game/a" for one in clips)
+    assert len(fast.text_to_bits(run["right"]["learned"][fast.LEFT_OUT], heard)) == heard
+
+
 def test_arms_under_two_names_are_run_once(runs: Runs) -> None:
     renamed = dataclasses.replace(WITH, name="another name")
     assert fingerprint(renamed) == fingerprint(WITH)
@@ -470,7 +492,7 @@ def test_experiments_name_arms_that_they_have() -> None:
         names = [arm.name for arm in one.arms]
         assert len(set(names)) == len(names), one.name
         for pair in (*one.compared, *one.all_against):
-            assert {pair.first, pair.second} <= set(names), one.name
+            assert pair.arms <= set(names), one.name
     by_name: dict[str, set[str]] = {}
     for arm in (arm for one in EXPERIMENTS for arm in one.arms):
         by_name.setdefault(arm.name, set()).add(fingerprint(arm))
@@ -503,7 +525,8 @@ def test_a_twin_has_the_sizes_of_its_original_and_none_of_its_weights() -> None:
     torch.manual_seed(1)
     real = build_encoder(TINY_RANDOM.weak_encoders[0])
     before = {name: one.clone() for name, one in real.state_dict().items()}
-    after = _forgotten(real).state_dict()
+    after = random_twin(real).state_dict()
+    assert all(torch.equal(one, before[name]) for name, one in real.state_dict().items())
     changed = [name for name, one in after.items() if not torch.equal(one, before[name])]
     assert {name: one.shape for name, one in after.items()} == {
         name: one.shape for name, one in before.items()
@@ -638,11 +661,11 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_pages_are_what_the_result_files_say() -> None:
-    found = read_results(ROOT / "results/experiments")
-    assert (ROOT / "docs/PAPER.md").read_text(encoding="utf-8") == paper_page(found)
+    found, cost = read_results(ROOT / "results/experiments"), read_cost(COST_RESULT)
+    assert (ROOT / "docs/PAPER.md").read_text(encoding="utf-8") == paper_page(found, cost)
     assert (ROOT / "docs/ROUTING.md").read_text(encoding="utf-8") == routing_page(found)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert between_marks(readme, readme_part(found), MARKS, ExperimentError) == readme
+    assert between_marks(readme, readme_part(found, cost), MARKS, ExperimentError) == readme
 
 
 def test_results_are_of_arms_as_they_are_now() -> None:

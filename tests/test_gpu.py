@@ -11,12 +11,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from benchmarks.cost import built, measure
 from mowe.assistant import Assistant, Sampling, Turn
 from mowe.audio import load_audio
 from mowe.checkpoint import MoWE, fast_dtype, place
 from mowe.model import make_batch
 from mowe.model.language_model import AUDIO_MARK, Message
-from mowe.presets import PAPER_DIVERSE
+from mowe.presets import PAPER_DIVERSE, TINY_RANDOM
 
 pytestmark = pytest.mark.gpu
 SPEECH = ("speech-prompt.flac", "speech-game.flac")
@@ -105,6 +106,13 @@ def test_a_device_in_float32_answers_as_the_cpu_does(exact, shipped, examples):
         for model in (here, exact)
     ]
     assert said[0] == said[1]
+
+
+def test_what_the_mixture_costs_is_measured_on_the_device(device, examples):
+    found = measure(
+        built(TINY_RANDOM, device), TINY_RANDOM, clips(examples)[0], rounds=2, once=False
+    )
+    assert all(one["seconds"]["first"]["median"] > 0 for one in found["variants"])
 
 
 def ask(assistant: Assistant, clip, stop=None):

@@ -8,7 +8,7 @@ from experimenting import arm, result, write_results
 
 from mowe.ui.experiments.handlers import NO_RESULTS, ExperimentEvents, Hearing, Overview
 
-VERDICT, FOREST, DIFFERENCES, CHART, ACCURACIES, MADE, ROUTED, ARM, SHARES, HEARD = range(10)
+VERDICT, FOREST, DIFFERENCES, CHART, ACCURACIES, MADE, ROUTED, ARM, SAID, SHARES, HEARD = range(11)
 
 
 @pytest.fixture
@@ -91,6 +91,7 @@ def test_an_experiment_fills_everything_below_the_choice(events):
         [("paper", "paper"), ("dense", "dense")],
         "paper",
     )
+    assert shown[SAID] == "Collapsed: 0% of the seeds; information about tasks 0.100."
     assert figure(shown[SHARES])["data"][0]["z"] == [[0.75, 0.25], [0.0, 1.0]]
     assert shown[HEARD].value["headers"] == ["Task", "speaker", "music"]
 
@@ -112,6 +113,18 @@ def test_another_arm_hears_otherwise(events):
     heard = Hearing(*events.hear("worth", "dense"))
     assert figure(heard.chart)["data"][0]["z"] == [[0.5, 0.5], [0.5, 0.5]]
     assert heard.arm.value == "dense"
+
+
+def test_what_a_choice_tells_stands_beside_what_it_tells_by_chance(events):
+    told = arm("dense", 0.7, 0.7, {"word": {"speaker": 1.0}})
+    nats = {"found": 0.25, "by_chance": 0.01, "by_chance_high": 0.02}
+    told["routing"]["dependent"]["information"] = {"tasks": nats, "labels": {**nats, "found": 0.5}}
+    told |= {"without_weak": 0.6, "regret": -0.01}
+    write_results(events.folder, worth=result(arms=[told]))
+    assert Hearing(*events.hear("worth", "dense")).said == (
+        "Collapsed: 0% of the seeds; accuracy 0.700, 0.600 without weak encoders; regret -0.010; "
+        "information about tasks 0.250 (0.010/0.020); information about labels 0.500 (0.010/0.020)."
+    )
 
 
 @pytest.mark.parametrize("name", ["gone", "../results/worth"])

@@ -3,6 +3,9 @@
 import copy
 import json
 import math
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +15,9 @@ from snippets import run_example
 
 from mowe.__main__ import main
 from mowe.analysis.health.checks import LOAD_WORTH, Thresholds, worth_check
-from mowe.analysis.worth.by_task import NO_ENCODER, routing_agreement, worth_by_task
+from mowe.analysis.worth.by_task import NO_ENCODER, of_heads, routing_agreement, worth_by_task
 from mowe.analysis.worth.figures import WORTH_COLUMNS, worth_heatmap, worth_rows
+from mowe.analysis.worth.heads import label_score
 from mowe.analysis.worth.measure import (
     WorthTable,
     heard_under,
@@ -21,24 +25,31 @@ from mowe.analysis.worth.measure import (
     measured,
     read_worth,
     routings,
+    twins_of,
 )
 from mowe.assistant import Assistant
 from mowe.audio import load_audio
-from mowe.data.manifest import read_manifest
+from mowe.checkpoint import MoWE
+from mowe.config import NamingConfig
+from mowe.data.ledger import Ledger
+from mowe.data.manifest import Example, read_manifest
 from mowe.errors import AudioError, ConfigError, RecordsError
+from mowe.hints.naming import Named, NamingAdapter, SoundEvents
 from mowe.model import make_batch
 from mowe.model.control import RoutingControl
+from mowe.presets import TINY_RANDOM
 
 POOL = ("a", "b")
 QUESTION = "Which sound is this?"
 
 
 def row(audio="1.wav", recording=None, task="sound", chosen="a", a=0.0, b=0.0, no_weak=0.0):
-    """A line whose answer gains so much when `a` or `b` is forced, and loses it when masked."""
+    """A line whose answer gains by forcing `a` or `b`, loses that by masking, twice by a twin."""
     return {
         "id": audio, "task": task, "audio": audio, "recording": recording or audio,
         "chosen": list(chosen), "learned": -2.0, "no_weak": no_weak,
         "forced": {"a": a, "b": b}, "masked": {"a": -a, "b": -b},
+        "twin": {"a": -2 * a, "b": -2 * b}, "head": None,
     }  # fmt: skip
 
 
@@ -70,6 +81,7 @@ def test_worth_by_task_by_hand():
     # of two recordings drawn, twice the tape means 1.5, twice the disc -3, each in a quarter
     assert (first["forced"], first["forced_low"], first["forced_high"]) == (0.0, -3.0, 1.5)
     assert (first["masked"], first["masked_low"], first["masked_high"]) == (0.0, -1.5, 3.0)
+    assert (first["twin"], first["twin_low"], first["twin_high"]) == (0.0, -3.0, 6.0)
     assert none["forced"] == -2.0
     assert math.isnan(none["chosen"])
     assert math.isnan(none["masked"])
@@ -97,6 +109,28 @@ def test_the_heat_map_shows_worth_as_colour_and_the_share_chosen_as_an_area():
     shown = worth_rows(table)
     assert {len(one) for one in shown} == {len(WORTH_COLUMNS)}
     assert shown[2][:4] == ["sound", NO_ENCODER, 2, ""]
+
+
+def test_the_heat_map_shows_the_kind_that_is_asked_for():
+    table = worth_by_task([row("1.wav", a=1.0), row("2.wav", a=2.0, b=-1.0)], POOL)
+    colours, squares = worth_heatmap(table, "twin").data
+    assert (list(colours.x), colours.z.tolist()) == (["a", "b"], [[-3.0, 1.0]])
+    assert list(squares.x) == ["a", "b"]
+    assert "random twin" in worth_heatmap(table, "twin").layout.title.text
+    assert worth_heatmap(table, "masked").data[0].z.tolist() == [[-1.5, 0.5]]
+    with pytest.raises(ValueError, match="forced, masked or twin, found 'dropped'"):
+        worth_heatmap(table, "dropped")
+    before = [{key: one for key, one in row().items() if key not in ("twin", "head")}]
+    table = worth_by_task(before, POOL)
+    assert worth_rows(table)[0][-1] == ""
+    with pytest.raises(ValueError, match=r"nothing was measured of .* twin; run `mowe worth`"):
+        worth_heatmap(table, "twin")
+
+
+def test_heads_stand_in_place_of_answers_where_there_are_any():
+    head = {key: row(a=5.0)[key] for key in ("learned", "no_weak", "forced", "masked", "twin")}
+    (one,) = of_heads([row("1.wav", a=1.0) | {"head": head}, row("2.wav", a=2.0)])
+    assert (one["audio"], one["forced"]["a"]) == ("1.wav", 5.0)
 
 
 def test_agreement_of_routing_and_worth_by_hand():
@@ -159,6 +193,12 @@ def assistant(tiny_model):
     return Assistant(copy.deepcopy(tiny_model))
 
 
+@pytest.fixture(scope="module")
+def tiny_naming():
+    adapter = NamingConfig(frames_per_token=25, residual_dim=16, events=("bell", "rain"))
+    return MoWE.from_config(replace(TINY_RANDOM, adapter=adapter), dtype=torch.float32)
+
+
 @pytest.fixture
 def manifest(tmp_path):
     """Three recordings of noise with two tasks, and lines that must be left out."""
@@ -185,7 +225,8 @@ def manifest(tmp_path):
 def test_a_row_holds_the_changes_of_the_right_answers_likelihood(assistant, manifest):
     example = lines_to_measure(manifest)[0]
     recording = load_audio(example.audio)
-    (found,) = measured(assistant, recording, [example], manifest.parent)
+    twins = twins_of(assistant.model)
+    (found,) = measured(assistant, recording, [example], manifest.parent, twins)
 
     def log_likelihood(control=None):
         return assistant.log_likelihood([recording], QUESTION, example.answer, control=control)
@@ -199,7 +240,13 @@ def test_a_row_holds_the_changes_of_the_right_answers_likelihood(assistant, mani
         masked = log_likelihood(RoutingControl(mask=(name,)))
         assert found["forced"][name] == pytest.approx(forced - learned, abs=2e-3)
         assert found["masked"][name] == pytest.approx(masked - learned, abs=2e-3)
+        changed = Assistant(copy.deepcopy(assistant.model))
+        changed.model.weak_encoders[assistant.encoder_names.index(name)] = twins[name]
+        replaced = changed.log_likelihood([recording], QUESTION, example.answer)
+        assert found["twin"][name] == pytest.approx(replaced - learned, abs=2e-3)
+        assert (found["twin"][name] != 0) == (name in found["chosen"])
     assert len({*found["forced"].values()}) == len(assistant.encoder_names)
+    assert found["head"] is None  # this adapter has none
     assert tuple(found["chosen"]) == assistant.route(recording).windows[0].chosen
     assert found["tokens"] == len(assistant.model.language_model.encode(example.answer))
 
@@ -207,23 +254,82 @@ def test_a_row_holds_the_changes_of_the_right_answers_likelihood(assistant, mani
 def test_every_encoder_listens_once_under_all_routings(assistant):
     model = assistant.model
     audio = make_batch([{rate: torch.randn(rate) for rate in model.sample_rates}])
+    controls, twins = routings(model.encoder_names), twins_of(model)
     calls = []
     listeners = [model.base_encoder, *model.pool]
     hooks = [one.register_forward_hook(lambda *_, one=one: calls.append(one)) for one in listeners]
-    controls = list(routings(model.encoder_names).values())
-    heard = heard_under(model, audio, controls)
+    before = {name: one.clone() for name, one in model.state_dict().items()}
+    heard = heard_under(model, audio, controls, twins)
     for hook in hooks:
         hook.remove()
     assert len(calls) == len(listeners)
+    assert all(torch.equal(one, before[name]) for name, one in model.state_dict().items())
     with torch.inference_mode():
-        for one, control in zip(heard, controls, strict=True):
-            assert torch.equal(one.tokens, model.listen(audio, control).tokens)
+        for (kind, name), control in controls.items():
+            if kind != "twin":
+                assert torch.equal(heard[kind, name].tokens, model.listen(audio, control).tokens)
+
+
+def test_a_twin_is_of_the_same_shape_and_always_the_same_and_knows_nothing(assistant):
+    model = assistant.model
+    audio = make_batch([{rate: torch.randn(rate) for rate in model.sample_rates}])
+    state = torch.random.get_rng_state()
+    first, second = twins_of(model), twins_of(model)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    row = torch.zeros(1, dtype=torch.long)
+    for place, name in enumerate(model.encoder_names):
+        real = model.encode_weak(place, audio, row).frames
+        said = [model.encode_weak(place, audio, row, one[name]).frames for one in (first, second)]
+        assert said[0].shape == real.shape
+        assert torch.equal(*said)
+        assert not torch.allclose(said[0], real, atol=1e-3)
+
+
+def test_the_head_of_a_label_is_scored_among_the_labels_of_its_task():
+    sounds = torch.tensor([[[2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]])
+    events = SoundEvents(sounds, torch.zeros(1, 2), torch.ones(1, 2, dtype=torch.bool))
+    named = Named(events, {"gender": torch.tensor([[9.0, 0.0, math.log(3.0)]])})
+    adapter = NamingAdapter(
+        4, 8, NamingConfig(events=("bell", "rain", "wind"), names={"gender": ("man", "woman")}),
+        lambda texts: torch.zeros(len(texts), 8),
+    )  # fmt: skip
+    model = SimpleNamespace(adapter=adapter)
+
+    def score(task, label, heard=(named,)):
+        turns = (("user", "?"), ("assistant", "."))
+        line = Example(audio=Path("x.wav"), task=task, messages=turns, metadata={"label": label})
+        return label_score(model, line, heard)
+
+    # `none` is no label of the task
+    assert score("gender", "woman") == pytest.approx(math.log(0.75))
+    assert score("gender", "woman", (named, named)) == pytest.approx(math.log(0.75))
+    # half is the pause; one token or both say the sound: (p + q + p q) / 4, its shares being p, q
+    p = [math.exp(2) / (math.exp(2) + 2), 1 / (math.exp(2) + 2)]
+    bell, other = ((one + 1 / 3 + one / 3) / 4 for one in p)
+    assert score("sound", "bell") == pytest.approx(math.log(bell / (bell + 2 * other)), abs=1e-5)
+    assert score("gender", "none") is score("count", "two") is score("sound", "dog") is None
+    assert score("gender", "man", (None,)) is None
+
+
+def test_a_naming_mixture_has_its_heads_measured(tmp_path, manifest, tiny_naming):
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()[:1]]
+    manifest.write_text(json.dumps({**lines[0], "label": "rain"}) + "\n")
+    (example,) = lines_to_measure(manifest)
+    made = Assistant(tiny_naming)
+    (found,) = measured(made, load_audio(example.audio), [example], tmp_path, twins_of(tiny_naming))
+    assert found["head"]["learned"] < 0
+    assert set(found["head"]) == {"learned", "no_weak", "forced", "masked", "twin"}
+    (idle, *_) = [one for one in made.encoder_names if one not in found["chosen"]]
+    assert found["head"]["twin"][idle] == 0
+    assert any(found["head"]["twin"][one] for one in found["chosen"])
+    assert len({*found["head"]["forced"].values()}) > 1
 
 
 def test_the_transcript_is_not_told(assistant, manifest, monkeypatch):
     monkeypatch.setattr(assistant.listener, "transcripts", lambda *_: pytest.fail("written down"))
     example = lines_to_measure(manifest)[0]
-    assert measured(assistant, load_audio(example.audio), [example], manifest.parent)
+    twins = twins_of(assistant.model)
+    assert measured(assistant, load_audio(example.audio), [example], manifest.parent, twins)
 
 
 def test_masking_the_only_encoder_runs_none_and_an_empty_pool_is_refused():
@@ -235,10 +341,10 @@ def test_masking_the_only_encoder_runs_none_and_an_empty_pool_is_refused():
 
 
 def test_a_recording_answered_window_by_window_is_refused(assistant, manifest):
-    small = Assistant(assistant.model, max_audio_tokens=3)
+    small, twins = Assistant(assistant.model, max_audio_tokens=3), twins_of(assistant.model)
     example = lines_to_measure(manifest)[0]
     with pytest.raises(AudioError, match=r"0\.wav lasts 1\.5 s.*give its lines `start` and `end`"):
-        measured(small, load_audio(example.audio), [example], manifest.parent)
+        measured(small, load_audio(example.audio), [example], manifest.parent, twins)
 
 
 def test_an_encoder_that_gives_nan_is_named(assistant, manifest):
@@ -247,8 +353,9 @@ def test_an_encoder_that_gives_nan_is_named(assistant, manifest):
         broken.model.fusion.projections[0][1].weight.fill_(math.nan)
     name = broken.encoder_names[0]
     example = lines_to_measure(manifest)[0]
+    twins = twins_of(broken.model)
     with pytest.raises(ConfigError, match=rf"no number under the routing '\w.*({name}|learned)'"):
-        measured(broken, load_audio(example.audio), [example], manifest.parent)
+        measured(broken, load_audio(example.audio), [example], manifest.parent, twins)
 
 
 def test_a_larger_limit_holds_the_lines_of_a_smaller_one(manifest):
@@ -283,8 +390,9 @@ def test_the_command_prints_a_table_and_health_reads_its_file(run, manifest, ass
     out = manifest.with_name("worth.jsonl")
     code, printed, _ = run("worth", manifest, "--out", out)
     assert code == 0
-    assert printed.split()[: len(WORTH_COLUMNS)] == WORTH_COLUMNS
-    assert len(printed.splitlines()) == 2 + 2 * (len(assistant.encoder_names) + 1)
+    title, heads, *_ = printed.splitlines()
+    assert (title, heads.split()) == ("Answers, nats", WORTH_COLUMNS)
+    assert len(printed.splitlines()) == 3 + 2 * (len(assistant.encoder_names) + 1)
     assert len(read_worth(out).rows) == 4
     code, printed, _ = run("health", "--worth", out)
     assert code in (0, 1)
@@ -327,6 +435,18 @@ def test_a_file_of_something_else_is_refused_and_stays(run, manifest, assistant)
     assert run("worth", manifest, "--out", out, "--split", "train")[0] == 2
     assert out.read_text() == before
     assert QUESTION in manifest.read_text()
+
+
+def test_a_file_of_the_first_version_is_read_and_not_continued(run, manifest):
+    out = manifest.with_name("worth.jsonl")
+    run("worth", manifest, "--out", out, "--limit", 1)
+    first, *_ = out.read_text().splitlines()
+    old = Ledger(out, {**json.loads(first), "version": 1})
+    old.add("worth", {key: one for key, one in row().items() if key not in ("twin", "head")})
+    assert len(read_worth(out).rows) == 1
+    code, _, err = run("worth", manifest, "--out", out)
+    assert code == 2
+    assert "was begun before twins and heads were measured; name another file" in err
 
 
 def test_a_recording_that_cannot_be_used_costs_its_lines(run, manifest):

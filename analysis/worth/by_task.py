@@ -10,6 +10,7 @@ import pandas as pd
 from mowe.data.ledger import Row
 
 NO_ENCODER = "no weak encoder"
+KINDS = ("forced", "masked", "twin")  # what is done to an encoder
 RESAMPLES = 2000  # of the bootstrap
 PERMUTATIONS = 2000
 
@@ -24,9 +25,10 @@ def worth_by_task(rows: Sequence[Row], encoders: Sequence[str], *, seed: int = 0
 
     Returns:
         A row per task and encoder, and one per task for `NO_ENCODER`: `task`, `encoder`, `lines`,
-        `recordings`, `chosen` (share of the lines whose routing chose it), `forced` and `masked`
-        (mean change of the right answer's log-likelihood, nats), each with `_low` and `_high`.
-        `forced` of `NO_ENCODER` is the change where none runs; its other columns are NaN.
+        `recordings`, `chosen` (share of the lines whose routing chose it), and each of `KINDS`
+        (mean change of the log-likelihood, nats), each with `_low` and `_high`. `forced` of
+        `NO_ENCODER` is the change where none runs; its other columns are NaN, as are twins that
+        were not measured.
     """
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
@@ -42,7 +44,7 @@ def worth_by_task(rows: Sequence[Row], encoders: Sequence[str], *, seed: int = 0
             line = about | {"encoder": name, "chosen": np.nan}
             if name != NO_ENCODER:
                 line["chosen"] = sum(name in row["chosen"] for row in some) / len(some)
-            for kind, column in (("forced", place), ("masked", len(names) + place)):
+            for kind, column in zip(KINDS, range(place, 3 * len(names), len(names)), strict=True):
                 line |= {
                     kind: mean[column],
                     f"{kind}_low": low[column],
@@ -93,9 +95,16 @@ def routing_agreement(rows: Sequence[Row], encoders: Sequence[str], *, seed: int
     return Agreement(float(hits.mean()), float(rates[best].mean()), p, counts)
 
 
+def of_heads(rows: Sequence[Row]) -> list[Row]:
+    """The lines whose label a head tells, its changes in place of the answer's."""
+    return [{**row, **row["head"]} for row in rows if row.get("head")]
+
+
 def _values(row: Row, encoders: Sequence[str]) -> list[float]:
-    forced, masked = ([row[kind][name] for name in encoders] for kind in ("forced", "masked"))
-    return [*forced, row["no_weak"], *masked, np.nan]
+    forced, masked, twin = (
+        [row.get(kind, {}).get(name, np.nan) for name in encoders] for kind in KINDS
+    )
+    return [*forced, row["no_weak"], *masked, np.nan, *twin, np.nan]
 
 
 def _interval(values: np.ndarray, units: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,23 +7,34 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from mowe.analysis.drawing import INK, dress
-from mowe.analysis.worth.by_task import NO_ENCODER
+from mowe.analysis.worth.by_task import KINDS, NO_ENCODER
 
-WORTH_COLUMNS = ["Task", "Encoder", "Lines", "Chosen", "Forced", "Low", "High", "Masked"]
+WORTH_COLUMNS = ["Task", "Encoder", "Lines", "Chosen", "Forced", "Low", "High", "Masked", "Twin"]
+_SAID = dict(zip(KINDS, ("forced", "masked", "replaced by its random twin"), strict=True))
 _LARGEST = 30  # px, of the square of an encoder that is always chosen
 
 
-def worth_heatmap(table: pd.DataFrame) -> go.Figure:
-    """Share chosen × worth: colour is the change when forced, a square's area the share chosen.
+def worth_heatmap(table: pd.DataFrame, kind: str = "forced") -> go.Figure:
+    """Share chosen × worth: colour is the change, a square's area the share chosen.
 
     Args:
         table: From `worth_by_task`.
+        kind: Of change, one of `KINDS`; "forced" has a column for no weak encoder at all.
+
+    Raises:
+        ValueError: If there is no such kind, or the table has no number of it.
     """
+    if kind not in KINDS:
+        raise ValueError(f"kind must be {', '.join(KINDS[:-1])} or {KINDS[-1]}, found {kind!r}")
+    table = table[table[kind].notna()]
+    if table.empty:
+        raise ValueError(f"nothing was measured of encoders {_SAID[kind]}; run `mowe worth` again")
     encoders, tasks = (list(dict.fromkeys(table[name])) for name in ("encoder", "task"))
-    grid = table.pivot(index="task", columns="encoder", values="forced").loc[tasks, encoders]
+    grid = table.pivot(index="task", columns="encoder", values=kind).loc[tasks, encoders]
     values = grid.to_numpy()
     limit = max(float(np.abs(values).max()), 1e-6)
-    hover = table.assign(text=_hover(table)).pivot(index="task", columns="encoder", values="text")
+    text = _hover(table, kind)
+    hover = table.assign(text=text).pivot(index="task", columns="encoder", values="text")
     figure = go.Figure(
         go.Heatmap(
             x=encoders,
@@ -51,7 +62,9 @@ def worth_heatmap(table: pd.DataFrame) -> go.Figure:
         hoverinfo="skip",
     )
     dress(figure, height=200 + 40 * len(tasks), legend=False)
-    title = "Colour: change when forced<br>Square: share of the lines whose routing chose it"
+    title = (
+        f"Colour: change when {_SAID[kind]}<br>Square: share of the lines whose routing chose it"
+    )
     figure.update_layout(title={"text": title, "font": {"size": 14, "color": INK}}, margin_t=64)
     figure.update_xaxes(showgrid=False, automargin=True)
     figure.update_yaxes(range=[len(tasks) - 0.5, -0.5], showgrid=False, automargin=True)
@@ -62,7 +75,8 @@ def worth_rows(table: pd.DataFrame) -> list[list[Any]]:
     """The table of `worth_heatmap`, under `WORTH_COLUMNS`; empty where there is no number."""
     return [
         [row.task, row.encoder, row.lines, _rounded(row.chosen),
-         *(_rounded(one) for one in (row.forced, row.forced_low, row.forced_high, row.masked))]
+         *(_rounded(one) for one in
+           (row.forced, row.forced_low, row.forced_high, row.masked, row.twin))]
         for row in table.itertuples()
     ]  # fmt: skip
 
@@ -71,13 +85,14 @@ def _rounded(value: float) -> float | str:
     return "" if np.isnan(value) else round(float(value), 3)
 
 
-def _hover(table: pd.DataFrame) -> list[str]:
+def _hover(table: pd.DataFrame, kind: str) -> list[str]:
+    ends = table[[kind, f"{kind}_low", f"{kind}_high"]].itertuples(index=False, name=None)
     return [
-        f"{row.forced:+.2f} nats"
-        + ("" if np.isnan(row.forced_low) else _range(row.forced_low, row.forced_high))
+        f"{value:+.2f} nats"
+        + ("" if np.isnan(low) else _range(low, high))
         + ("" if np.isnan(row.chosen) else f", chosen in {row.chosen:.0%}")
         + f" of {row.lines} lines"
-        for row in table.itertuples()
+        for row, (value, low, high) in zip(table.itertuples(), ends, strict=True)
     ]
 
 

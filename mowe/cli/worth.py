@@ -5,7 +5,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mowe.analysis.worth.by_task import worth_by_task
+from mowe.analysis.worth.by_task import of_heads, worth_by_task
 from mowe.analysis.worth.figures import WORTH_COLUMNS, worth_rows
 from mowe.analysis.worth.measure import (
     BY,
@@ -15,6 +15,7 @@ from mowe.analysis.worth.measure import (
     open_worth,
     read_worth,
     routings,
+    twins_of,
 )
 from mowe.audio import load_audio
 from mowe.cli.desk import Desk
@@ -57,9 +58,16 @@ def run(desk: Desk) -> None:
     _measure(desk, lines, file)
     if len(file):
         found = read_worth(options.out)
-        table = worth_rows(worth_by_task(found.rows, found.encoders))
         tell(f"{len(found.rows)} lines in {options.out.name}")
-        print(format_table(WORTH_COLUMNS, [list(map(_cell, row)) for row in table]), file=desk.out)
+        told = {"Answers": found.rows, "Labels, by their heads": of_heads(found.rows)}
+        for title, rows in told.items():
+            if rows:
+                table = worth_rows(worth_by_task(rows, found.encoders))
+                print(f"{title}, nats", file=desk.out)
+                print(
+                    format_table(WORTH_COLUMNS, [list(map(_cell, row)) for row in table]),
+                    file=desk.out,
+                )
 
 
 def _measure(desk: Desk, lines: list[Example], file: Ledger) -> None:
@@ -68,6 +76,7 @@ def _measure(desk: Desk, lines: list[Example], file: Ledger) -> None:
     left = [one for one in lines if file.find(BY, identity(one, root)) is None]
     if known := len(lines) - len(left):
         tell(f"{known} of {len(lines)} are in {desk.options.out.name} already")
+    twins = twins_of(desk.assistant.model) if left else {}
     with kept_interrupt() as interrupt:
         for some in tqdm(by_clip(left).values(), desc=BY, unit="clip", file=sys.stderr):
             first = some[0]
@@ -75,7 +84,7 @@ def _measure(desk: Desk, lines: list[Example], file: Ledger) -> None:
             try:
                 with interrupt.held():
                     recording = load_audio(first.audio, start=first.start, end=first.end)
-                rows = measured(desk.assistant, recording, some, root)
+                rows = measured(desk.assistant, recording, some, root, twins)
             except AudioError as error:
                 desk.fail(first.audio, error)
                 continue

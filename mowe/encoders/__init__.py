@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mowe.config import EncoderConfig
 from mowe.encoders.base import AudioEncoder, EncodedAudio
+from mowe.encoders.twins import random_twin
 from mowe.errors import ConfigError
 
 FAMILIES = ("whisper", "ssl", "speaker", "sound", "music", "pitch")
@@ -17,6 +18,7 @@ __all__ = [
     "AudioEncoder",
     "EncodedAudio",
     "build_encoder",
+    "random_twin",
 ]
 
 

@@ -40,7 +40,7 @@ class Arm:
     question: bool = False  # the data-dependent router sees the question too
     way: str = "paper"  # how routers learn: a name of `ways.WAYS`
     data: float = 1.0  # share of the training clips
-    without: str = ""  # sources whose name begins so are not trained on
+    without: str = ""  # clips whose origin begins so are not trained on
     stretches: tuple[Stretch, ...] = (Stretch(),)
     from_nothing: bool = False  # with a language model: not warmed up at the fast scale
     transcripts: str = "none"  # with a language model: none, beside audio tokens, or alone

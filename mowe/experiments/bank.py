@@ -21,7 +21,7 @@ from tqdm import tqdm
 from mowe import weights
 from mowe.audio import Recording, load_audio
 from mowe.config import EncoderConfig
-from mowe.encoders import AudioEncoder, build_encoder
+from mowe.encoders import AudioEncoder, build_encoder, random_twin
 from mowe.encoders.base import ceil_divide
 from mowe.encoders.mel import MelSettings, mel_spectrogram
 from mowe.errors import ExperimentError
@@ -182,15 +182,7 @@ def _build(name: str, configs: Mapping[str, EncoderConfig]) -> AudioEncoder:
     if name.endswith(TWIN) and config.source.startswith("package:"):
         return build_encoder(replace(config, source="random"))
     encoder = build_encoder(config, weights.resolve(config.source))
-    return _forgotten(encoder) if name.endswith(TWIN) else encoder
-
-
-def _forgotten(encoder: AudioEncoder) -> AudioEncoder:
-    """The same architecture, of whatever sizes its files gave it, with layers as they begin."""
-    for module in encoder.modules():
-        if reset := getattr(module, "reset_parameters", None):
-            reset()
-    return encoder
+    return random_twin(encoder) if name.endswith(TWIN) else encoder
 
 
 @torch.inference_mode()

@@ -37,6 +37,18 @@ class Pair(NamedTuple):
     second: str
     task: str = ""  # empty: all tasks
     source: str = ""  # empty: all sources
+    left_out: tuple[str, ...] = ()  # instead: clips of each, heard by arms that did without it
+
+    @property
+    def arms(self) -> set[str]:
+        """Names of all the arms that it takes."""
+        both = (self.first, self.second)
+        return {without_name(one, some) for one in both for some in self.left_out} or set(both)
+
+    @property
+    def about(self) -> str:
+        """Of which clips it is, beside the task."""
+        return f"left out in turn: {', '.join(self.left_out)}" if self.left_out else self.source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +102,16 @@ class Experiment:
 
 def _among(pairs: tuple[Pair, ...], arms: tuple[Arm, ...]) -> tuple[Pair, ...]:
     names = {arm.name for arm in arms}
-    return tuple(pair for pair in pairs if {pair.first, pair.second} <= names)
+    return tuple(pair for pair in pairs if pair.arms <= names)
+
+
+def without_name(name: str, source: str) -> str:
+    """What an arm is called that does without some clips."""
+    return f"{name}, without {source}"
+
+
+def _without(arm: Arm, source: str) -> Arm:
+    return replace(arm, name=without_name(arm.name, source), without=source)
 
 
 def _one_of(pool: tuple[str, ...], old: str, new: str) -> tuple[str, ...]:
@@ -302,16 +323,17 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         arms=(
             BASE_ONLY,
             PAPER,
-            *(
-                replace(arm, name=f"{arm.name}, without {source}", without=source)
-                for arm in (BASE_ONLY, PAPER)
-                for source in UNSEEN
-            ),
+            *(_without(arm, source) for arm in (BASE_ONLY, PAPER) for source in UNSEEN),
         ),
         pairs=(
             Pair(PAPER.name, BASE_ONLY.name, "effect"),
             *(
-                Pair(f"paper, without {source}", f"base only, without {source}", "gender", source)
+                Pair(
+                    without_name(PAPER.name, source),
+                    without_name(BASE_ONLY.name, source),
+                    "gender",
+                    source,
+                )
                 for source in UNSEEN
             ),
         ),

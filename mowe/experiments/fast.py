@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mowe.errors import ExperimentError
 from mowe.experiments.arms import Arm, Stretch
 from mowe.experiments.bank import Bank
-from mowe.experiments.labelled import Labelled, labels_of_tasks
+from mowe.experiments.labelled import Labelled, labels_of_tasks, left_out
 from mowe.experiments.probe import LabelWords, Probe
 from mowe.experiments.ways import WAYS
 from mowe.model.control import Override, RoutingControl
@@ -23,6 +23,7 @@ LEARNING_RATE = 1e-3
 INDEPENDENT_RATE = 1e-2  # of the learned vector, one number an encoder: else it hardly moves
 WARM_UP = 20  # steps
 RIVALS = "uniform"  # the way whose arms are asked under every pair of encoders, for regret
+LEFT_OUT = "left out"  # instead of a split: what an arm did not train on, see `left_out`
 _TOGETHER = 256  # clips that are asked about at once
 
 
@@ -84,8 +85,9 @@ def run(arm: Arm, seed: int, data: Data) -> dict[str, Any]:
         data: What is shared.
 
     Returns:
-        `right`: by routing and split, one bit a clip; `chosen`: by split, the encoders picked by
-        each router; `gradients`, where there are routers; `losses`; `cpu_seconds`.
+        `right`: by routing and split, one bit a clip, `LEFT_OUT` being a split of arms that leave
+        something out; `chosen`: by split, the encoders picked by each router; `gradients`, where
+        there are routers; `losses`; `cpu_seconds`.
 
     Raises:
         ExperimentError: If nothing is left to train on, or the loss is no number.
@@ -220,7 +222,7 @@ def _kept(arm: Arm, task: str, data: Data) -> list[int]:
         for place, one in enumerate(data.clips)
         if one.split == "train"
         and one.task == task
-        and not (arm.without and one.source.startswith(arm.without))
+        and not (arm.without and one.origin.startswith(arm.without))
     ]
     return found[: round(arm.data * len(found))]
 
@@ -259,8 +261,10 @@ def _between(gradients: Tensor) -> list[list[float]]:
 def _asked(probe: Probe, data: Data) -> dict[str, Any]:
     right: dict[str, dict[str, str]] = {}
     picked: dict[str, dict[str, str]] = {}
-    for split in ("dev", "test"):
-        rows = data.rows(split)
+    held = {split: data.rows(split) for split in ("dev", "test")}
+    if unheard := left_out(data.clips, probe.arm.without) if probe.arm.without else []:
+        held[LEFT_OUT] = torch.tensor(unheard)
+    for split, rows in held.items():
         batches = [
             probe.batch(some, data.task_of[some], data.targets[some])
             for some in rows.split(_TOGETHER)

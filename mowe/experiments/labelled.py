@@ -58,6 +58,11 @@ class Labelled(NamedTuple):
         """What the line asks, without the mark of the recording."""
         return self.example.messages[0][1].replace(AUDIO_TAG, "").strip()
 
+    @property
+    def origin(self) -> str:
+        """The line's identity, which begins with its source and what the source is made of."""
+        return str(self.example.metadata.get("id") or self.source)
+
 
 FAST = ProbeSuite(
     name="fast",
@@ -102,6 +107,20 @@ def read_suite(manifest: Path, suite: ProbeSuite = FAST, seed: int = 0) -> list[
     """
     lines = [one for one in read_manifest(manifest) if one.audio is not None]
     return [one for task in suite.tasks for one in _of_task(lines, task, suite, seed)]
+
+
+def left_out(clips: Sequence[Labelled], without: str) -> list[int]:
+    """Places of the training clips of some origin whose labels others teach as well.
+
+    Args:
+        clips: Of a suite.
+        without: How the origin of what is left out begins.
+    """
+    train = [place for place, one in enumerate(clips) if one.split == "train"]
+    out = {place for place in train if clips[place].origin.startswith(without)}
+    taught = Counter(clips[place][1:3] for place in train if place not in out)
+    known = {pair for pair, count in taught.items() if count >= LEAST_OF_A_LABEL}
+    return [place for place in train if place in out and clips[place][1:3] in known]
 
 
 def labels_of_tasks(clips: Iterable[Labelled]) -> dict[str, tuple[str, ...]]:

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from mowe.errors import ExperimentError
+from mowe.experiments.cost import cost_rows, cost_section, read_cost
 from mowe.experiments.judge import MARGIN
-from mowe.experiments.result_files import read_results, verdict_sentence
+from mowe.experiments.pairs import PARTS, Together, agreements, pairs_of
+from mowe.experiments.result_files import information_of, read_results, verdict_sentence
 from mowe.files import between_marks, replace_file
+from mowe.shipped import COST_RESULT
 
 _Found = Mapping[str, Any]
 
@@ -60,33 +63,42 @@ Written by `mowe experiments report` from the files in `results/experiments/`; d
 with less than 1.5 has *collapsed*. *Regret* is the accuracy under the best forced pair of encoders
 of each task, less that of the learned routing: rivals are trained by uniform picks over the same
 pool, the best pair is chosen on one half of the people and recordings and scored on the other.
-*Information* is the mutual information of task and choice within each source, in nats: routing that
-only recognises the data set has none.
+*Without weak* is the accuracy where no weak encoder runs, *collapsed* the share of seeds.
+*Information*, in nats, is the mutual information of the choice with the task within each source,
+and with the label within each task of a source: routing that only recognises the data set has none.
+Behind it stand the mean and the 95 % quantile of what it is by chance, tasks or labels permuted
+from clip to clip: who only recognises a person tells more than that of a label that a person keeps.
 """
 
 
-def write_pages(results: Path, folder: Path, readme: Path | None = None) -> list[Path]:
+def write_pages(
+    results: Path, folder: Path, readme: Path | None = None, cost: Path = COST_RESULT
+) -> list[Path]:
     """Write both pages, and the part of a README between its marks; returns their paths.
 
     Args:
         results: Folder of result files.
         folder: Where the pages go.
         readme: A page with both `MARKS`.
+        cost: What `python -m benchmarks.cost` wrote; without it nothing is said of the cost.
 
     Raises:
-        ExperimentError: As `read_results`, or if the README lacks a mark.
+        ExperimentError: As `read_results` and `read_cost`, or if the README lacks a mark.
     """
-    found = read_results(results)
-    pages = {folder / "PAPER.md": paper_page(found), folder / "ROUTING.md": routing_page(found)}
+    found, sizes = read_results(results), read_cost(cost)
+    pages = {
+        folder / "PAPER.md": paper_page(found, sizes),
+        folder / "ROUTING.md": routing_page(found),
+    }
     if readme is not None:
         page = readme.read_text(encoding="utf-8")
-        pages[readme] = between_marks(page, readme_part(found), MARKS, ExperimentError)
+        pages[readme] = between_marks(page, readme_part(found, sizes), MARKS, ExperimentError)
     for path, text in pages.items():
         replace_file(path, text.encode())
     return list(pages)
 
 
-def readme_part(results: Sequence[_Found]) -> str:
+def readme_part(results: Sequence[_Found], sizes: Mapping[str, _Found] | None = None) -> str:
     """What the mixture is worth in a few sentences, and the claims with their verdicts."""
     parts = []
     for one in results:
@@ -99,25 +111,26 @@ def readme_part(results: Sequence[_Found]) -> str:
                 f"({pair['against']}), trained alike: {pair['difference']:+.3f}, 95 % "
                 f"{pair['low']:+.3f} to {pair['high']:+.3f}, {one['budget']['seeds']} seeds."
             )
-    parts.append(_overview(results))
+    parts.append(_overview(results, sizes or {}))
     return "\n\n".join(parts)
 
 
-def paper_page(results: Sequence[_Found]) -> str:
+def paper_page(results: Sequence[_Found], sizes: Mapping[str, _Found] | None = None) -> str:
     """The page of claims."""
     parts = [
         _PAPER_HEAD,
         *mixed_commits(results),
-        _overview(results),
+        _overview(results, sizes or {}),
         *map(_section, results),
+        cost_section(sizes or {}),
         _PEERS,
     ]
-    return "\n\n".join(part.strip() for part in parts) + "\n"
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"
 
 
-def _overview(results: Sequence[_Found]) -> str:
+def _overview(results: Sequence[_Found], sizes: Mapping[str, _Found]) -> str:
     rows = [[one["claim"], _scale(one), f"**{one['verdict']}**"] for one in results]
-    return "\n".join(_table(["claim", "scale", "verdict"], rows))
+    return "\n".join(_table(["claim", "scale", "verdict"], [*rows, *cost_rows(sizes)]))
 
 
 def mixed_commits(results: Sequence[_Found]) -> list[str]:
@@ -210,6 +223,8 @@ def routing_page(results: Sequence[_Found]) -> str:
         if routed:
             title = f"## {one['experiment'].capitalize()}"
             parts.append("\n".join([title + _of_test(one), "", *_routing_table(routed)]))
+        if pairs := pairs_of(one):
+            parts.append(_pulling(pairs))
     shown = [
         arm for one in results for arm in one["arms"] if arm.get("routing", {}).get("dependent")
     ]
@@ -223,7 +238,7 @@ def routing_page(results: Sequence[_Found]) -> str:
 def _routing_table(arms: Sequence[_Found]) -> list[str]:
     head = [
         "arm", "accuracy", "without weak", "regret", "effective encoders (dependent, by seed)",
-        "collapsed seeds", "information within sources",
+        "collapsed", "information about tasks (by chance)", "about labels (by chance)",
     ]  # fmt: skip
     rows = []
     for arm in arms:
@@ -242,13 +257,40 @@ def _routing_table(arms: Sequence[_Found]) -> list[str]:
 def _of_dependent(router: _Found | None) -> list[str]:
     """What the table says of a data-dependent router; nothing where there is none."""
     if router is None:
-        return ["", "", ""]
-    information = router["information_within_sources"]
+        return ["", "", "", ""]
     return [
         ", ".join(f"{value:.1f}" for value in router["effective_encoders"]),
         f"{router['collapsed']:.0%}",
-        f"{sum(information) / len(information):.3f}",
+        *information_of(router),
     ]
+
+
+def _pulling(pairs: Sequence[Together]) -> str:
+    rows = [
+        [
+            " and ".join(one.tasks),
+            *(f"{value:+.3f}" for value in (*one.changes, one.change)),
+            *(f"{one.cosines[part]:+.2f}" for part in PARTS),
+        ]
+        for one in sorted(pairs, key=lambda one: -one.change)
+    ]
+    head = ["tasks", "first", "second", "mean", *(f"cosine, {part}" for part in PARTS)]
+    found = "; ".join(
+        f"{one.part} {one.rank_correlation:+.2f} (p = {one.p:.3f})" for one in agreements(pairs)
+    )
+    lines = [
+        "## Does a pair of tasks that pulls the same way help one another?",
+        "",
+        "The change of each task's accuracy where both are learnt at once instead of alone, each "
+        "with as many clips, beside the cosine between the gradients of both after training, on "
+        "held-out clips, mean over seeds.",
+        "",
+        f"Rank correlation of the mean change with the cosine, over {len(pairs)} pairs: {found}; "
+        "exact permutations of the tasks' names, corrected for three parts after Holm.",
+        "",
+        *_table(head, rows),
+    ]
+    return "\n".join(lines)
 
 
 def _shares(arm: _Found) -> str:

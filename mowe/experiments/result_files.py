@@ -21,6 +21,7 @@ _SAID: Mapping[str, str] = {
 
 # A type, (words that are allowed), [what a list holds], {name: what it has}; a name that ends in
 # "?" may be missing, and {str: …} is a table of whatever names.
+_INFORMATION = dict.fromkeys(("found", "by_chance", "by_chance_high"), float)  # nats
 _ARM: dict[Any, Any] = {
     "name": str,
     "accuracy": float,
@@ -29,12 +30,14 @@ _ARM: dict[Any, Any] = {
     "cpu_seconds": float,
     "regret?": float,
     "without_weak?": float,
+    "pair_cosine?": {str: float},
     "routing?": {
         str: {
             "effective_encoders": [float],
             "collapsed": float,
             "shares": {str: {str: float}},
-            "information_within_sources": [float],
+            "information_within_sources?": [float],  # about tasks, of files before `information`
+            "information?": dict.fromkeys(("tasks", "labels"), _INFORMATION),
         }
     },
 }
@@ -181,6 +184,32 @@ def verdict_sentence(found: Mapping[str, Any]) -> str:
         f"{title} of {len(some)} comparisons {', '.join(words)}{needed}. "
         f"Differences from {seen[0]:.3f} to {seen[-1]:.3f} could have been seen."
     )
+
+
+def routing_sentence(arm: Mapping[str, Any]) -> str:
+    """What is known of an arm's data-dependent router beside its shares."""
+    router = arm["routing"]["dependent"]
+    told = [f"Collapsed: {router['collapsed']:.0%} of the seeds"]
+    if "without_weak" in arm:
+        told.append(
+            f"accuracy {arm['accuracy']:.3f}, {arm['without_weak']:.3f} without weak encoders"
+        )
+    if "regret" in arm:
+        told.append(f"regret {arm['regret']:+.3f}")
+    for about, value in zip(("tasks", "labels"), information_of(router), strict=True):
+        told += [f"information about {about} {value}"] if value else []
+    return f"{'; '.join(told)}."
+
+
+def information_of(router: Mapping[str, Any]) -> list[str]:
+    """What its choices tell about tasks and about labels, each with what that is by chance."""
+    if "information" not in router:  # a file of before
+        by_seed = router.get("information_within_sources", [])
+        return [f"{sum(by_seed) / len(by_seed):.3f}" if by_seed else "", ""]
+    about = (router["information"][name] for name in ("tasks", "labels"))
+    return [
+        f"{one['found']:.3f} ({one['by_chance']:.3f}/{one['by_chance_high']:.3f})" for one in about
+    ]
 
 
 def _one(pair: Mapping[str, Any]) -> str:

@@ -9,22 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import mutual_info_score
 
 from mowe.data.origin import machine
 from mowe.errors import ExperimentError
 from mowe.experiments import answers, fast, judge
 from mowe.experiments.arms import PAPER, UNIFORM, Arm
-from mowe.experiments.claims import Experiment, Pair
-from mowe.experiments.fast import text_to_bits
+from mowe.experiments.choices import coded, routing_of
+from mowe.experiments.claims import Experiment, Pair, without_name
+from mowe.experiments.fast import LEFT_OUT, text_to_bits
 from mowe.experiments.judge import Difference, Rows
-from mowe.experiments.labelled import Labelled
+from mowe.experiments.labelled import Labelled, left_out
 from mowe.experiments.runs import Runs
 from mowe.files import file_sha256, write_json
-from mowe.statistics import effective_number
 
 HOLDS, FAILS, UNDECIDED = "holds at this scale", "does not hold at this scale", "undecided"
-COLLAPSED = 1.5  # effective encoders below which a router has collapsed
 _DIGITS = 4
 _BUDGETS: Mapping[str, dict[str, Any]] = {
     "fast": {
@@ -53,12 +51,12 @@ class Held:
     @classmethod
     def of(cls, clips: Sequence[Labelled], split: str) -> "Held":
         """A split's clips."""
-        some = [one for one in clips if one.split == split]
-        coded = [
-            np.unique([getattr(one, name) for one in some], return_inverse=True)[1]
-            for name in ("task", "group", "source")
-        ]
-        return cls(some, Rows(*coded))
+        return cls.these([one for one in clips if one.split == split])
+
+    @classmethod
+    def these(cls, clips: Sequence[Labelled]) -> "Held":
+        """Some clips, whatever their split."""
+        return cls(clips, Rows(*(coded(clips, name) for name in ("task", "group", "source"))))
 
     @property
     def tasks(self) -> list[str]:
@@ -87,7 +85,12 @@ def summarize(
         _arm(arm, experiment.seeds, runs, held, split, right[arm.name]) for arm in experiment.arms
     ]
     pairs = list(dict.fromkeys([*experiment.compared, *experiment.all_against]))
-    found = [_compare(pair, right, held) for pair in pairs]
+    found = [
+        _compare_left_out(pair, experiment, runs, clips)
+        if pair.left_out
+        else _compare(pair, right, held)
+        for pair in pairs
+    ]
     p = judge.corrected([one.p for one in found])
     comparisons = [
         {**_compared(pair, one, value), "judged": pair in experiment.compared}
@@ -161,57 +164,32 @@ def _arm(
     }
     if arm.routers == "none":
         return about
-    if arm.name == PAPER.name and "gradients" in found[0]:
-        about["gradient_cosines"] = _cosines([one["gradients"] for one in found])
+    if "gradients" in found[0]:
+        about |= _cosines(arm, [one["gradients"] for one in found], held)
     if split in found[0]["right"]["no weak"]:
         off = [text_to_bits(one["right"]["no weak"][split], right.shape[1]) for one in found]
         about["without_weak"] = _short(judge.accuracy(np.stack(off), held.rows))
-    about |= _routing(arm, [one["chosen"][split] for one in found], held)
+    chosen = [one["chosen"][split] for one in found]
+    about["routing"] = routing_of(arm, chosen, held.clips, held.rows)
     regret = _regret(arm, seeds, runs, held, split, right)
     return about if regret is None else {**about, "regret": _short(regret)}
 
 
-def _cosines(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean over seeds of the cosines between gradients of tasks, by part of the model."""
-    return {
-        part: np.mean([one[part] for one in found], axis=0).round(_DIGITS).tolist()
-        for part in found[0]
-    }
+def _cosines(arm: Arm, found: Sequence[Mapping[str, Any]], held: Held) -> dict[str, Any]:
+    """Mean over seeds of the cosines between gradients of tasks, by part of the model.
 
-
-def _routing(arm: Arm, chosen: Sequence[Mapping[str, str]], held: Held) -> dict[str, Any]:
-    """Who is chosen for what, of each router."""
-    told: dict[str, Any] = {}
-    for router in chosen[0]:
-        picks = [[int(one, 16) for one in seed[router]] for seed in chosen]
-        shares = [_shares(seed, held, len(arm.pool)) for seed in picks]
-        effective = [effective_number(list(one.mean(axis=0))) for one in shares]
-        told[router] = {
-            "effective_encoders": [_short(one) for one in effective],
-            "collapsed": _short(float(np.mean([one < COLLAPSED for one in effective]))),
-            "shares": {
-                task: {name: _short(float(one)) for name, one in zip(arm.pool, row, strict=True)}
-                for task, row in zip(held.tasks, np.mean(shares, axis=0), strict=True)
-            },
-            "information_within_sources": [_short(_information(one, held)) for one in picks],
+    Of the paper's arm between all tasks, of one that learns two tasks at once between these.
+    """
+    mean = {part: np.mean([one[part] for one in found], axis=0) for part in found[0]}
+    if arm.name == PAPER.name:
+        return {
+            "gradient_cosines": {name: one.round(_DIGITS).tolist() for name, one in mean.items()}
         }
-    return {"routing": told}
-
-
-def _shares(picks: Sequence[int], held: Held, encoders: int) -> np.ndarray:
-    """Share of each encoder among a task's picks, `(tasks, encoders)`."""
-    picked = np.eye(encoders)[np.asarray(picks)]
-    tasks = np.unique(held.rows.tasks)
-    return np.stack([picked[held.rows.tasks == one].mean(axis=0) for one in tasks])
-
-
-def _information(picks: Sequence[int], held: Held) -> float:
-    """Mutual information of task and choice within each source, nats: I(task; choice | source)."""
-    chosen, total = np.asarray(picks), 0.0
-    for one in np.unique(held.rows.strata):
-        inside = held.rows.strata == one
-        total += inside.mean() * mutual_info_score(held.rows.tasks[inside], chosen[inside])
-    return float(total)
+    order = list(dict.fromkeys(one.task for one in held.clips))  # of the matrices
+    if len(arm.stretches) > 1 or len(arm.stretches[0].tasks) != 2:
+        return {}
+    first, second = map(order.index, arm.stretches[0].tasks)
+    return {"pair_cosine": {name: _short(one[first, second]) for name, one in mean.items()}}
 
 
 def _regret(
@@ -261,6 +239,26 @@ def _compare(pair: Pair, right: Mapping[str, np.ndarray], held: Held) -> Differe
     return judge.compare(right[pair.first][:, kept], right[pair.second][:, kept], rows)
 
 
+def _compare_left_out(
+    pair: Pair, experiment: Experiment, runs: Runs, clips: Sequence[Labelled]
+) -> Difference:
+    """Clips of each origin, heard by the arms that did without it, put together."""
+    arms = {arm.name: arm for arm in experiment.arms}
+    parts = {one: Held.these([clips[n] for n in left_out(clips, one)]) for one in pair.left_out}
+    right = {
+        name: np.concatenate(
+            [
+                _right(arms[without_name(name, one)], experiment.seeds, runs, part, LEFT_OUT)
+                for one, part in parts.items()
+            ],
+            axis=1,
+        )
+        for name in (pair.first, pair.second)
+    }
+    whole = Held.these([one for part in parts.values() for one in part.clips])
+    return _compare(Pair(pair.first, pair.second, pair.task), right, whole)
+
+
 def _concerns(pair: Pair, clip: Labelled) -> bool:
     return pair.task in ("", clip.task) and pair.source in ("", clip.source)
 
@@ -270,7 +268,7 @@ def _compared(pair: Pair, found: Difference, p: float) -> dict[str, Any]:
         "arm": pair.first,
         "against": pair.second,
         "task": pair.task,
-        "source": pair.source,
+        "source": pair.about,
         "difference": _short(found.difference),
         "low": _short(found.low),
         "high": _short(found.high),

@@ -302,12 +302,13 @@ class NamingAdapter(nn.Module):
         )
 
     def unnamed(self, frames: Tensor, mask: Tensor) -> AudioTokens:
-        """Tokens of the sound and the opening alone, as `forward` has them before it names any."""
+        """Tokens of the sound and the opening alone; names are in the notes, not among tokens."""
         sounds = self.heard(frames, mask)
         along = self._as_loud_as_text(sounds) * sounds.mask.unsqueeze(-1)
         opening = self.opening.expand(len(frames), 1, -1)
         known = torch.ones_like(sounds.mask[:, :1])
-        return AudioTokens(torch.cat([along, opening], 1), torch.cat([sounds.mask, known], 1))
+        real, named = torch.cat([sounds.mask, known], 1), self._name(sounds, frames, mask)
+        return AudioTokens(torch.cat([along, opening], 1), real, named)
 
     def _as_loud_as_text(self, sounds: AudioTokens) -> Tensor:
         """Tokens as long as text embeddings are, so that neither part drowns the other."""

@@ -211,9 +211,11 @@ class MoWEModel(nn.Module):
         }
         return {position: heard[first[position]].of(some) for position, some in rows.items()}
 
-    def encode_weak(self, position: int, audio: AudioBatch, rows: Tensor) -> WeakFeatures:
-        """Features of the weak encoder at `position` for the batch rows `(chosen,)`."""
-        encoder = self.pool[position]
+    def encode_weak(
+        self, position: int, audio: AudioBatch, rows: Tensor, twin: AudioEncoder | None = None
+    ) -> WeakFeatures:
+        """Features of the weak encoder at `position`, or a twin's, for batch rows `(chosen,)`."""
+        encoder = twin or self.pool[position]
         rate = encoder.sample_rate
         lengths = audio.lengths[rate][rows]
         waveforms = audio.waveforms[rate][rows, : int(lengths.max())]

@@ -11,7 +11,12 @@ from mowe.errors import ExperimentError
 from mowe.experiments.arms import PAPER
 from mowe.experiments.judge import MARGIN
 from mowe.experiments.pages import how_made
-from mowe.experiments.result_files import judged, read_folder, verdict_sentence
+from mowe.experiments.result_files import (
+    judged,
+    read_folder,
+    routing_sentence,
+    verdict_sentence,
+)
 from mowe.experiments.results import FAILS, HOLDS
 from mowe.ui.shared.errors import plain_errors
 
@@ -37,6 +42,7 @@ class Hearing(NamedTuple):
 
     routed: Any
     arm: Any
+    said: Any
     chart: Any
     table: Any
 
@@ -125,16 +131,17 @@ class ExperimentEvents:
 
 def _hearing(arms: list[Mapping[str, Any]], wanted: str) -> Hearing:
     """Of the arm that is wanted, else of the first that has a data-dependent router."""
-    routers = {arm["name"]: arm.get("routing", {}).get("dependent") for arm in arms}
-    routed = {name: router["shares"] for name, router in routers.items() if router}
+    routed = {arm["name"]: arm for arm in arms if arm.get("routing", {}).get("dependent")}
     if not routed:
-        return Hearing(gr.Column(visible=False), gr.skip(), gr.Plot(None), gr.Dataframe([]))
+        return Hearing(gr.Column(visible=False), gr.skip(), "", gr.Plot(None), gr.Dataframe([]))
     name = wanted if wanted in routed else next(iter(routed))
+    shares = routed[name]["routing"]["dependent"]["shares"]
     return Hearing(
         gr.Column(visible=True),
         gr.Dropdown(choices=list(routed), value=name),
-        gr.Plot(figures.hearing_heatmap(routed[name])),
-        _table(figures.hearing_columns(routed[name]), figures.hearing_rows(routed[name])),
+        routing_sentence(routed[name]),
+        gr.Plot(figures.hearing_heatmap(shares)),
+        _table(figures.hearing_columns(shares), figures.hearing_rows(shares)),
     )
 
 

@@ -33,7 +33,10 @@ column.
 
 **Who hears what.** A row is a task, a column an encoder; a field is the share of the encoder among
 the picks of the data-dependent router, over all seeds. Rows that look alike mean that the router
-does not mind the task."""
+does not mind the task. A seed with less than 1.5 effective encoders has *collapsed*; *regret* is
+what the best forced encoders of each task would gain. *Information*, in nats, is what a choice
+tells of the task within a source, and of the label within a task of a source; in brackets the mean
+and the 95 % quantile of what it is by chance."""
 
 
 def build_experiments_tab(tab: gr.Tab, folder: Path = FOLDER) -> None:
@@ -67,6 +70,7 @@ def _build_shown() -> Shown:
         accuracy = table_of(["Arm"], "Accuracy by task", "accuracy-table")
     with gr.Column(visible=False, elem_id="hearing") as routed:
         arm = gr.Dropdown([], label="Arm", interactive=True, elem_id="hearing-arm")
+        said = gr.Markdown(elem_id="hearing-said")
         shares = gr.Plot(label="Who hears what", elem_id="hearing-chart")
         with gr.Accordion("Who hears what as a table", open=False):
             heard = table_of(["Task"], "Who hears what", "hearing-table")
@@ -74,5 +78,5 @@ def _build_shown() -> Shown:
         gr.Markdown(HOW_TO_READ)
     with gr.Accordion("How it was made", open=False):
         made = gr.Markdown(elem_id="experiment-made")
-    hearing = Hearing(routed, arm, shares, heard)
+    hearing = Hearing(routed, arm, said, shares, heard)
     return Shown(verdict, forest, comparisons, chart, accuracy, made, hearing)
