@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from corpus import wording
-from corpus.clips import SOUND_RATE, Ask, Clip, Source
+from corpus.clips import SOUND_RATE, Ask, Clip, Heard, Source
 from corpus.download import CorpusError
 from corpus.events import Event, Placed, find_event, mix
 from corpus.lines import PARTS, Rendered
@@ -178,7 +178,15 @@ def _clip(row: Scene, folder: Path, split: str) -> Clip:
         licence="; ".join(sources),
         notes=notes | ({"speech": "yes"} if spoken else {}),
         asks=row.asks,
+        events=tuple(_heard(row, seconds)),
     )
+
+
+def _heard(row: Scene, seconds: float) -> Iterator[Heard]:
+    """What sounds when; one part may be placed several times."""
+    labels = {part.event.audio: part.label or "speech" for part in row.parts}
+    for one in row.placed:
+        yield Heard(labels[one.event.audio], one.at, round(min(one.end, seconds), 3))
 
 
 # --- drawing parts ------------------------------------------------------------------------------

@@ -158,7 +158,8 @@ def _line(rendered: Rendered, name: str, ask: Ask, span: tuple[float, float] | N
         "accept": list(ask.accept),
     }
     counted = {"counts": ask.counts} if ask.counts else {}
-    return line | counted | dict(clip.notes)
+    heard = {"events": [list(one) for one in clip.events]} if clip.events else {}
+    return line | counted | heard | dict(clip.notes)
 
 
 def _messages(ask: Ask, has_audio: bool) -> list[dict[str, str]]:
