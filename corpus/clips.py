@@ -63,6 +63,7 @@ class Clip:
     notes: Mapping[str, str] = field(default_factory=dict)
     asks: tuple[Ask, ...] = ()  # further lines of this clip
     events: tuple[Heard, ...] = ()  # where they are known
+    hints: tuple[str, ...] = ()  # of a conversation in text alone: lines for each audio tag
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,7 @@ TASK_CAPS: Mapping[str, int] = {
     "prompts": 1500,
     "unanswerable": 1500,
     "chat": 1500,
+    "lesson": 40_000,
 }
 ANYONE = "unnamed"  # ends the name of a speaker that stands for several people
 PARTS = " | "  # between the recordings in a composed clip's `parts`
@@ -159,7 +160,8 @@ def _line(rendered: Rendered, name: str, ask: Ask, span: tuple[float, float] | N
     }
     counted = {"counts": ask.counts} if ask.counts else {}
     heard = {"events": [list(one) for one in clip.events]} if clip.events else {}
-    return line | counted | heard | dict(clip.notes)
+    told = {"hints": list(clip.hints)} if clip.hints else {}
+    return line | counted | heard | told | dict(clip.notes)
 
 
 def _messages(ask: Ask, has_audio: bool) -> list[dict[str, str]]:

@@ -297,7 +297,7 @@ class Assistant:
         """The prompt in tokens, up to where the reply begins, and its audio tokens."""
         language_model = self.model.language_model
         lengths = list(map(len, prompt.audio))
-        built = language_model.prompt(prompt.messages, lengths, reply=True, texts=prompt.texts)
+        built = language_model.prompt(prompt.messages, lengths, reply=True, told=prompt.told)
         room = max(0, language_model.context - reply_tokens)
         if len(built.ids) > room:
             raise QuestionError(

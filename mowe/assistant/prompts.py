@@ -33,7 +33,7 @@ class Asked:
     heading: str  # before the reply; a time range where windows are answered apart
     messages: list[Message]
     audio: list[torch.Tensor]  # one (audio_tokens, llm_dim) per mark
-    texts: list[str]  # what is said at each mark
+    told: list[tuple[str, ...]]  # lines about each mark
 
 
 def asked_prompts(
@@ -53,14 +53,14 @@ def asked_prompts(
     if not windows:
         return [Asked("", _messages(conversation), [], [])], SILENT
     if sum(len(window.tokens) for window in windows) <= max_audio_tokens:
-        texts = [spelled(transcript.text) for transcript in transcripts]
-        return [Asked("", _messages(conversation), _by_recording(windows), texts)], TOGETHER
+        told = [(spelled(transcript.text),) for transcript in transcripts]
+        return [Asked("", _messages(conversation), _by_recording(windows), told)], TOGETHER
     # Windows of the last recording, each alone: no window hears another, none is left out.
     fresh = [window for window in windows if window.recording == windows[-1].recording]
     asked = [Message("user", AUDIO_MARK + conversation[-1].text)]
     said = transcripts[windows[-1].recording]
     prompts = [
-        Asked(_heading(one), asked, [one.tokens], [spelled(said.between(one.start, one.end))])
+        Asked(_heading(one), asked, [one.tokens], [(spelled(said.between(one.start, one.end)),)])
         for one in fresh
     ]
     return prompts, TOGETHER if len(fresh) == 1 else APART

@@ -21,12 +21,13 @@ _FIGURES = re.compile(r"\d(?:[\d,.\s-]*\d)?")  # with what may stand between the
 
 
 def spelled(text: str) -> str:
-    """Strings of digits as words, one by one; other numbers stay as they are.
+    """Strings of digits as words, one by one; other numbers stay as they are. It is one line.
 
     Whisper writes `573-602` where six digits are read out, and a small language model that is asked
     for the third of them counts words, not figures. What is nothing but figures is a string of
     digits too, however short: `7`, `1, 2.`.
     """
+    text = " ".join(text.split())  # a line that ends early would begin another hint
     only_figures = not re.search(r"[^\W\d_]", text)
 
     def words(found: re.Match[str]) -> str:
@@ -72,7 +73,9 @@ def hint_lines(
     """
     lines = [f"Length: {seconds:.1f} s."]
     for one in spoken:
-        lines.append(f"Speech ({one.language}) {one.start:.1f}-{one.end:.1f} s: {one.text}")
+        lines.append(
+            f"Speech ({one.language}) {one.start:.1f}-{one.end:.1f} s: {spelled(one.text)}"
+        )
     if spoken and voice is not None:
         lines.append(f"Voice: {_voice(voice)}.")
     if events:
