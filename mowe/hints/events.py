@@ -47,6 +47,8 @@ class SoundEvent:
 class EventDetector(nn.Module):
     """Logits of every name and coarse kind, ten times a second."""
 
+    step_seconds = STEP
+
     def __init__(self, fused_dim: int, kinds: Mapping[str, str], hidden_dim: int = 256) -> None:
         """Build a detector that has learnt nothing.
 

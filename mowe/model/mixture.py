@@ -90,6 +90,7 @@ class MoWEModel(nn.Module):
                 smoothing=routing.smoothing,
                 smoothing_amount=routing.smoothing_amount,
                 smooth_inference=routing.smooth_inference,
+                full_weight=routing.full_weight,
             )
             if config.pool_size
             else None
