@@ -8,6 +8,7 @@ from typing import Any
 
 from corpus.clips import Ask, Clip, Source, sentence_key
 from corpus.download import CorpusError
+from corpus.facts import facts_of
 from corpus.sounds import SOUNDS
 from corpus.splits import HELD_OUT, SPLITS
 from corpus.wording import ASKED, EMOTIONS, GENDERS, TASKS, TEXT_ONLY
@@ -159,9 +160,8 @@ def _line(rendered: Rendered, name: str, ask: Ask, span: tuple[float, float] | N
         "accept": list(ask.accept),
     }
     counted = {"counts": ask.counts} if ask.counts else {}
-    heard = {"events": [list(one) for one in clip.events]} if clip.events else {}
     told = {"hints": list(clip.hints)} if clip.hints else {}
-    return line | counted | heard | told | dict(clip.notes)
+    return line | counted | told | facts_of(clip) | dict(clip.notes)
 
 
 def _messages(ask: Ask, has_audio: bool) -> list[dict[str, str]]:
