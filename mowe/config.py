@@ -160,6 +160,7 @@ class HintsConfig:
 
     transcript: str = ""  # source of a Whisper whose decoder fits the base encoder
     activity: str = ""  # source of a voice activity detector; no speech, no transcript
+    heads: bool = False  # on fused frames; training finds what they tell in its manifest
     sounds: Mapping[str, str] = field(default_factory=dict)  # names that are told, with their kind
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of a whole, by set
 

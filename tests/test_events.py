@@ -9,6 +9,7 @@ from mowe.hints.events import (
     SoundEvent,
     decode_events,
     describe_events,
+    matched,
     pool_steps,
     step_levels,
 )
@@ -22,7 +23,8 @@ def decode(shares, levels, kinds=None):
     steps = len(shares)
     samples = np.repeat(np.asarray(levels, float), RATE // 10)
     of_kinds = torch.tensor(kinds or [[0.25] * 4] * steps)
-    return decode_events(NAMES, KINDS, torch.tensor(shares), of_kinds, samples, RATE)
+    levels = step_levels(samples, RATE, steps)
+    return decode_events(NAMES, KINDS, torch.tensor(shares), of_kinds, levels)
 
 
 def test_an_event_begins_where_it_is_likely_and_lasts_as_long_as_it_may_be():
@@ -100,3 +102,11 @@ def test_the_line_names_times_and_levels_beside_the_loudest():
     )
     assert describe_events([dog]) == "Sounds: a dog barking 4.2-4.9 s."
     assert describe_events([]) == ""
+
+
+def test_an_event_is_found_by_name_and_beginning_and_counts_once():
+    found = [SoundEvent("a dog", start, start + 1, -20.0, 0.9) for start in (0.0, 0.15, 3.0)]
+    assert matched(found, [("a dog", 0.1)]) == 1
+    assert matched(found, [("a dog", 0.1), ("a dog", 0.1), ("a dog", 0.1)]) == 2
+    assert matched(found, [("a dog", 3.3), ("a cat", 0.0)]) == 0
+    assert matched(found, [("a dog", 3.2)]) == 1

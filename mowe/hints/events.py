@@ -22,6 +22,7 @@ _SILENT_DB = -60.0  # dB of full scale; what is softer is no event
 _UNKNOWN_DB = 25.0  # below the loudest step; what is softer is the end of something else
 _SHORTEST_UNKNOWN = 3  # steps
 _KINDS_TOLD = 3
+_COLLAR = 0.2 + 1e-6  # s; Mesaros et al. 2016, doi 10.3390/app6060162
 
 
 class EventLogits(NamedTuple):
@@ -96,8 +97,7 @@ def decode_events(
     kinds: Sequence[str],
     shares: Tensor,
     kind_shares: Tensor,
-    samples: np.ndarray,
-    rate: int,
+    levels: np.ndarray,
 ) -> list[SoundEvent]:
     """The events of one recording, in the order they begin.
 
@@ -106,10 +106,8 @@ def decode_events(
         kinds: Of the detector.
         shares: Probability of each name, `(steps, names)`.
         kind_shares: Probability of each kind, `(steps, kinds)`.
-        samples: What was heard, in [-1, 1], `(samples,)`.
-        rate: Of the samples, Hz.
+        levels: Of every step, dB of full scale, `(steps,)`; see `step_levels`.
     """
-    levels = step_levels(samples, rate, len(shares))
     found = [
         _event(names[place], start, end, shares[start:end, place].max(), levels)
         for place in (shares >= _ON).any(dim=0).nonzero().flatten().tolist()
@@ -126,6 +124,22 @@ def decode_events(
         if end - start >= _SHORTEST_UNKNOWN
     ]
     return sorted([*named, *unknown], key=lambda one: (one.start, one.end))
+
+
+def matched(found: Sequence[SoundEvent], true: Sequence[tuple[str, float]]) -> int:
+    """How many events are found: of the same name, and begun within 200 ms; each counts once.
+
+    Args:
+        found: What was decoded.
+        true: Names and when they begin, in s.
+    """
+    left, hits = list(found), 0
+    for name, start in true:
+        near = [one for one in left if one.name == name and abs(one.start - start) <= _COLLAR]
+        if near:
+            left.remove(min(near, key=lambda one: abs(one.start - start)))
+            hits += 1
+    return hits
 
 
 def step_levels(samples: np.ndarray, rate: int, steps: int) -> np.ndarray:

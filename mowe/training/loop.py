@@ -119,7 +119,7 @@ def backward(
         with seeded(run.config.seed, index), accelerator.autocast():
             batches.append(stage.step.prepare(sounds, alone=len(dealt) == 1))
     sums = torch.stack([batch.sums for batch in batches]).sum(dim=0)
-    whole = Whole.of(accelerator.reduce(sums, "sum"))
+    whole = stage.step.whole(accelerator.reduce(sums, "sum"))
     losses: list[StepLoss] = []
     for (index, _), batch in zip(dealt, batches, strict=True):
         last = batch is batches[-1]  # gradients meet once a step

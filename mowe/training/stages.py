@@ -10,7 +10,8 @@ from mowe.data.manifest import Example
 from mowe.data.sampling import Sound, StepSampler, by_clip, limited, micro_batches
 from mowe.model.control import RoutingControl
 from mowe.training.config import PretrainingConfig, TuningConfig
-from mowe.training.dev import dev_losses, dev_naming
+from mowe.training.dev import dev_hearing, dev_losses, dev_naming
+from mowe.training.hearing import HearingStep
 from mowe.training.optimizer import build_optimizer
 from mowe.training.run import Run
 from mowe.training.state import PRETRAINING, TUNING
@@ -27,7 +28,7 @@ class Stage:
     settings: StageConfig
     dense_steps: int  # first steps, in which every weak encoder runs
     sampler: StepSampler
-    step: Step
+    step: Step | HearingStep
     optimizer: torch.optim.Optimizer
     look: Callable[[Run], dict[str, float]]  # at the development split
 
@@ -50,9 +51,20 @@ def build_stage(run: Run, name: str) -> Stage:
 
 
 def _pretraining(run: Run) -> Stage:
-    """Without the language model, the adapter learns to name sounds and labels."""
+    """Without the language model: heads learn to hear, or an adapter to name."""
     config, own = run.config, run.config.pretraining
     named = {task: [one for one in run.groups[task] if one.audio is not None] for task in own.tasks}
+    if run.model.heads is not None:
+        last = own.steps * own.accumulate * run.accelerator.num_processes
+        return Stage(
+            name=PRETRAINING,
+            settings=own,
+            dense_steps=own.steps,  # every encoder is tried
+            sampler=_sampler(run, own, named, config.seed + 1),
+            step=HearingStep(run.model, run.store, last),
+            optimizer=_optimizer(run, own.rate, heads=own.rate),
+            look=dev_hearing,
+        )
     return Stage(
         name=PRETRAINING,
         settings=own,
