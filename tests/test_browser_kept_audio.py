@@ -23,6 +23,12 @@ def ask(page, path, question):
     page.locator("#ask").click()
 
 
+def wait_until_settled(page):
+    """What an answer that is still being written holds cannot be let go."""
+    expect(page.locator("#regenerate")).to_be_enabled()
+    expect(page.locator("#stop")).to_be_disabled()
+
+
 def test_who_was_idle_is_told_and_goes_on_with_the_same_file(browser, served, tmp_path):
     mine, other = (str(write_tone(tmp_path / name, 2.0)) for name in ("mine.wav", "other.wav"))
     replies = ".bot.message"
@@ -30,8 +36,10 @@ def test_who_was_idle_is_told_and_goes_on_with_the_same_file(browser, served, tm
         first, second = visit(), visit()
         ask(first, mine, "What sound is this?")
         expect(first.locator(replies)).to_contain_text("2.00 s")
+        wait_until_settled(first)
         ask(second, other, "What sound is this?")
         expect(second.locator(replies)).to_contain_text("2.00 s")
+        wait_until_settled(second)
         ask(first, None, "And why?")
         said = first.locator("[data-testid=toast-body]")
         expect(said).to_contain_text("mine.wav had to make room")
