@@ -29,7 +29,7 @@ class Ask:
     counts: str = ""  # "kinds" or "times", where it asks how many
 
 
-class Heard(NamedTuple):
+class TimedSound(NamedTuple):
     """A sound within a clip."""
 
     label: str  # a key of sounds.SOUNDS, or "speech"
@@ -62,7 +62,7 @@ class Clip:
     licence: str = ""  # where it is not the source's
     notes: Mapping[str, str] = field(default_factory=dict)
     asks: tuple[Ask, ...] = ()  # further lines of this clip
-    events: tuple[Heard, ...] = ()  # where they are known
+    events: tuple[TimedSound, ...] = ()  # where they are known
     hints: tuple[str, ...] = ()  # of a conversation in text alone: lines for each audio tag
 
 

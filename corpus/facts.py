@@ -36,7 +36,7 @@ _OTHERS: Mapping[str, tuple[str, str]] = {
     "music": ("music", "music"),
 }
 
-Row = tuple[str, str, float | None, float | None]  # name, kind, start and end in s
+HeardRow = tuple[str, str, float | None, float | None]  # name, kind, start and end in s
 
 
 def facts_of(clip: Clip) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def facts_of(clip: Clip) -> dict[str, Any]:
     return facts | ({"content": content} if content else {})
 
 
-def _rows(clip: Clip) -> list[Row] | None:
+def _rows(clip: Clip) -> list[HeardRow] | None:
     """None where not all that sounds is known."""
     if clip.events:
         return [_row(*one) for one in clip.events]
@@ -67,7 +67,7 @@ def _rows(clip: Clip) -> list[Row] | None:
     return [_row("speech")] if _is_spoken(clip) else None
 
 
-def _row(label: str, start: float | None = None, end: float | None = None) -> Row:
+def _row(label: str, start: float | None = None, end: float | None = None) -> HeardRow:
     name, kind = _OTHERS.get(label) or (SOUNDS[label].noun, KIND[label])
     return name, kind, start, end
 
@@ -84,4 +84,4 @@ def _content(clip: Clip) -> str:
         return ""
     if any(name == SOUNDS["choir"].noun for name, *_ in rows):
         return SINGING
-    return {"speech": SPEECH, "music": MUSIC_PLAYS}.get(*kinds, SOUND)
+    return {"speech": SPEECH, "music": MUSIC_PLAYS}.get(kinds.pop(), SOUND)

@@ -140,7 +140,7 @@ class _Verb(NamedTuple):
     end: int  # place behind it
 
 
-class Reader:
+class QuestionFinder:
     """Finds questions that a sentence answers."""
 
     def __init__(self, lexicon: Lexicon) -> None:

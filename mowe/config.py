@@ -16,6 +16,7 @@ from mowe.files import is_file_name
 ROUTERS = ("both", "dependent", "independent", "none")
 SMOOTHINGS = ("as-printed", "explore", "off")
 TRAININGS = ("none", "lora", "full")
+HINTS = ("transcript", "events", "voice")  # what a language model can be told in text
 
 
 def _require(condition: bool, message: str) -> None:

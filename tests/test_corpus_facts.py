@@ -2,7 +2,7 @@
 
 import pytest
 
-from corpus.clips import Ask, Clip, Heard
+from corpus.clips import Ask, Clip, TimedSound
 from corpus.facts import KIND, facts_of
 from corpus.sounds import SOUNDS
 from corpus.sources.definitions import without_sound
@@ -32,7 +32,7 @@ def test_every_sound_has_a_kind():
         ({"asks": guard("noise")}, [["noise", "nature", None, None]], "sound"),
         ({"asks": guard("music")}, [["music", "music", None, None]], "music"),
         (
-            {"events": (Heard("rain", 0.2, 1.0), Heard("speech", 0.5, 2.0))},
+            {"events": (TimedSound("rain", 0.2, 1.0), TimedSound("speech", 0.5, 2.0))},
             [["rain falling", "water", 0.2, 1.0], ["somebody speaking", "human", 0.5, 2.0]],
             None,
         ),

@@ -6,6 +6,7 @@ import torch
 from mowe.config import HintsConfig
 from mowe.errors import ConfigError
 from mowe.hints.heads import Heads, UtteranceHeads, fit_temperature, frame_statistics, sure_label
+from mowe.hints.scaling import Scaled
 
 CONFIG = HintsConfig(
     sounds={"a dog barking": "animal", "rain falling": "water"},
@@ -61,6 +62,30 @@ def test_temperatures_are_part_of_what_is_saved(heads):
     torch.testing.assert_close(again(frames, mask)["gender"], warm)
     heads.labels.temperatures[0] = 1.0
     torch.testing.assert_close(heads(frames, mask).labels["gender"], 2 * warm)
+
+
+def test_what_is_large_in_every_recording_is_taken_away():
+    torch.manual_seed(0)
+    scaled = Scaled(3)
+    rows = torch.randn(500, 3) * torch.tensor([1.0, 0.01, 0.0]) + torch.tensor([0.0, 50.0, 7.0])
+    assert torch.equal(scaled(rows), rows)
+    scaled.fit(rows)
+    found = scaled(rows)
+    torch.testing.assert_close(found.mean(dim=0), torch.zeros(3), atol=1e-3, rtol=0)
+    torch.testing.assert_close(found[:, :2].std(dim=0), torch.ones(2), atol=0.01, rtol=0)
+    assert not found[:, 2].any()  # a dimension that is always the same says nothing
+
+
+def test_heads_see_how_large_the_frames_of_real_recordings_are(heads):
+    frames = 30 + torch.randn(4, 20, 6)
+    mask = torch.ones(4, 20, dtype=torch.bool)
+    mask[0, 8:] = False
+    assert not heads.fitted
+    heads.fit(torch.where(mask.unsqueeze(-1), frames, 1e6), mask)
+    assert heads.fitted
+    torch.testing.assert_close(
+        heads.detector.scaled.centre, torch.full((6,), 30.0), atol=0.5, rtol=0
+    )
 
 
 @pytest.mark.parametrize(("share", "label"), [(0.79, ""), (0.81, "woman")])

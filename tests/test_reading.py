@@ -3,11 +3,11 @@
 import pytest
 
 from corpus.download import CorpusError
-from corpus.reading import Lexicon, Reader
+from corpus.reading import Lexicon, QuestionFinder
 
 NOUNS = {"key", "door", "hammer", "cake", "man", "woman", "oven", "bottle", "crucifix"}
 NOUNS |= {"bell", "train", "bread", "roof", "horse", "boy"}
-READER = Reader(
+READER = QuestionFinder(
     Lexicon(
         nouns=frozenset(NOUNS),
         verbs=frozenset(

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from mowe.config import HINTS
 from mowe.hints import Segment, Transcript
 from mowe.hints.events import SoundEvent
-from mowe.hints.told import EVENTS, HINTS, TRANSCRIPT, VOICE, HeardSounds, joined, told_of
+from mowe.hints.told import EVENTS, TRANSCRIPT, VOICE, HeardSounds, joined, told_of
 
 SETS = {"gender": ("man", "woman")}
 SAID = Transcript((Segment(0.3, 2.0, "Way up in"), Segment(2.0, 4.1, "the clouds.")), "English")

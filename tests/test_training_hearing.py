@@ -10,16 +10,20 @@ import soundfile
 import torch
 from trainings import HEARING, settings, write_corpus
 
+from mowe.assistant import Assistant, Sampling
+from mowe.audio import load_audio
 from mowe.checkpoint import MoWE, read_config
 from mowe.config import HintsConfig
 from mowe.data.manifest import Example
-from mowe.errors import ConfigError
+from mowe.errors import ConfigError, QuestionError
 from mowe.hints.events import EventLogits
 from mowe.hints.heads import HeadLogits
 from mowe.training.dev import dev_hearing
 from mowe.training.hearing import event_losses, label_losses
 from mowe.training.loop import train
 from mowe.training.run import build_run
+from mowe.training.stages import build_stage
+from mowe.training.state import PRETRAINING
 from mowe.training.targets import EventTargets, known_hints
 
 RATE = 16_000
@@ -76,48 +80,57 @@ def write_tones(folder):
 
 
 def test_heads_and_tokens_learn_what_sounds_and_keep_it(tmp_path):
-    steps = {"steps": 120, "batch": 8, "rate": 3e-3}
+    steps = {"steps": 40, "batch": 8, "rate": 0.01}
     config = settings(
         write_tones(tmp_path),
         HEARING,
         data={"versions": 1, "mask_share": 0.0},
         pretraining=steps,
         tuning={"steps": 0},
-        report={"dev_every": 0, "save_minutes": 9.0, "log_every": 20},
+        report={"dev_every": 0, "save_minutes": 9.0, "log_every": 39},
     )
     final = train(config)
     hints = read_config(final).hints
     assert hints.sounds == {"a beep": "alarm", "noise": "nature"}
     assert hints.labels == {"gender": ("man", "woman")}
     rows = [json.loads(line) for line in (config.output / "metrics.jsonl").open()]
-    assert rows[-1]["events"] < 0.3 * rows[0]["events"]
+    assert rows[-1]["events"] < 0.05 * rows[0]["events"]
+    assert rows[-1]["words"] < rows[0]["words"]
 
     told = dev_hearing(build_run(replace(config, start=final, output=tmp_path / "again")))
-    assert told["dev_head_gender"] == told["dev_word_gender"] == told["dev_word_sound"] == 1.0
-    assert told["dev_event_f1"] > 0.7
+    assert told["dev_head_gender"] == told["dev_event_f1"] == 1.0
+    assert {"dev_word_gender", "dev_word_sound"} <= told.keys()
 
     model = MoWE.from_pretrained(final)
     assert model.heads is not None
     assert model.heads.detector.names == ("a beep", "noise")
 
 
-def test_routers_are_taught_which_encoder_helps(tmp_path):
-    """Of two encoders one says nothing: both routers turn away from it."""
+def test_routers_learn_which_encoder_helps(tmp_path):
+    """One encoder is deaf in every slot: with the steps both routers turn away from it."""
     config = settings(
         write_tones(tmp_path),
-        replace(HEARING, routing=replace(HEARING.routing, loss_weight=0.0)),
-        data={"versions": 1, "mask_share": 0.0},
-        optimizer={"router_rate": 0.02},
-        pretraining={"steps": 60, "batch": 8, "rate": 3e-3},
+        HEARING,
+        data={"versions": 1},
+        pretraining={"steps": 1, "batch": 8},
         tuning={"steps": 0},
-        report={"dev_every": 0, "save_minutes": 9.0},
     )
     run = build_run(config)
-    with torch.no_grad():
-        before = run.model.router.independent_logits.softmax(dim=0)
-    model = MoWE.from_pretrained(train(config))
-    after = model.router.independent_logits.softmax(dim=0)
-    assert float((after - before).abs().max()) > 0.05
+    router, step = run.model.router, build_stage(run, PRETRAINING).step
+    aligned = run.model.fusion.aligned
+
+    def deaf(place, features, frames):
+        return aligned(place, features, frames) + (1e3 if place == 1 else 0.0)
+
+    run.model.fusion.aligned = deaf
+    sounds = build_stage(run, PRETRAINING).sampler.step(0)
+    batch = step.prepare(sounds, alone=True)
+    run.model.train()
+    loss = step(batch, step.whole(batch.sums), None, 0)
+    loss.total.backward()
+    for gradient in (router.independent_logits.grad, router.dependent[1].bias.grad):
+        assert int(gradient.argmax()) == 1  # a step goes against it
+        assert float(gradient[1]) > 0
 
 
 def test_the_manifest_says_what_heads_learn_and_rare_names_are_left_out():
@@ -144,3 +157,22 @@ def test_heads_without_facts_are_one_sentence(tmp_path):
     corpus.write_text("\n".join(map(json.dumps, plain)))
     with pytest.raises(ConfigError, match="heads of the hints need training lines"):
         build_run(settings(corpus, HEARING))
+
+
+def test_an_assistant_tells_what_heads_hear_and_each_hint_can_be_left_out(tmp_path):
+    config = settings(
+        write_corpus(tmp_path), HEARING, pretraining={"steps": 1}, tuning={"steps": 0}
+    )
+    assistant = Assistant(MoWE.from_pretrained(train(config)))
+    recording = load_audio(tmp_path / "sound0.wav")
+    short = Sampling(max_new_tokens=2)
+    told = assistant.ask([recording], "What is it?", sampling=short).hints
+    assert told[0].startswith("Length: 1.0 s.\n")
+    assert assistant.ask([recording], "What is it?", sampling=short, hints=()).hints == ("",)
+    likelihoods = [
+        assistant.log_likelihood([recording], "What is it?", "A bell.", hints=hints)
+        for hints in (None, ())
+    ]
+    assert likelihoods[0] != likelihoods[1]
+    with pytest.raises(QuestionError, match="there is no hint smells"):
+        assistant.ask([recording], "What is it?", hints=("smells",))

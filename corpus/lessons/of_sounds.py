@@ -2,8 +2,8 @@
 
 from corpus import wording
 from corpus.lessons import phrases
-from corpus.lessons.conversations import Conversation, Turn, about
-from corpus.lessons.scenes import Draw, Scene
+from corpus.lessons.conversations import Dialogue, Exchange, about
+from corpus.lessons.scenes import Draw, SimulatedRecording
 from corpus.sounds import ANIMALS, MUSIC, SOUNDS
 from corpus.wording import NUMBERS, capitalized, one_of
 from mowe.hints.events import SoundEvent
@@ -13,7 +13,7 @@ _MUSIC = frozenset(SOUNDS[one].noun for one in MUSIC)
 _MANY = {one.noun: one.many for one in SOUNDS.values() if one.many}
 
 
-def what(draw: Draw) -> Conversation:
+def what(draw: Draw) -> Dialogue:
     """What a lone sound is; of one without a name, what it may be."""
     scene = draw.sounds(1, 1)
     (event,) = scene.events
@@ -23,10 +23,10 @@ def what(draw: Draw) -> Conversation:
         asked = draw.choice(own)
     if not event.name:
         perhaps = phrases.KINDS[event.kinds[0][0]]
-        return about(scene, Turn(asked, f"A sound that I do not know, perhaps {perhaps}."))
-    turns = [Turn(asked, capitalized(event.name))]
+        return about(scene, Exchange(asked, f"A sound that I do not know, perhaps {perhaps}."))
+    turns = [Exchange(asked, capitalized(event.name))]
     if draw.random() < 0.15:
-        turns.append(Turn("How long does it last?", _length(event)))
+        turns.append(Exchange("How long does it last?", _length(event)))
     return about(scene, *turns)
 
 
@@ -34,7 +34,7 @@ def _length(event: SoundEvent) -> str:
     return f"{event.end - event.start:.1f} seconds."
 
 
-def order(draw: Draw) -> Conversation | None:
+def order(draw: Draw) -> Dialogue | None:
     """What comes first, last, after another, and all in their order."""
     scene = draw.sounds(2, 4)
     row = scene.lone
@@ -53,10 +53,10 @@ def order(draw: Draw) -> Conversation | None:
             (draw.choice(("What do you hear last?", "Which sound is the last?")), row[-1].name),
         )
     )
-    return about(scene, Turn(question, capitalized(answer)))
+    return about(scene, Exchange(question, capitalized(answer)))
 
 
-def compare(draw: Draw) -> Conversation | None:
+def compare(draw: Draw) -> Dialogue | None:
     """What is louder or longer, of two or of all."""
     scene = draw.sounds(2, 4)
     loud, of_all = draw.random() < 0.5, draw.random() < 0.3
@@ -71,10 +71,10 @@ def compare(draw: Draw) -> Conversation | None:
     else:
         texts = wording.LOUDER if loud else wording.LONGER
         asked = draw.choice(texts).format(options=one_of([one.name for one in row]))
-    return about(scene, Turn(asked, capitalized(row[sizes.index(max(sizes))].name)))
+    return about(scene, Exchange(asked, capitalized(row[sizes.index(max(sizes))].name)))
 
 
-def count(draw: Draw) -> Conversation | None:
+def count(draw: Draw) -> Dialogue | None:
     """How often a sound is heard, or how many different ones there are."""
     scene = draw.sounds(1, 5)
     names = scene.names
@@ -82,39 +82,43 @@ def count(draw: Draw) -> Conversation | None:
         return None
     if draw.random() < 0.3:
         number = capitalized(NUMBERS[len({*names})])
-        return about(scene, Turn(draw.choice(wording.DIFFERENT), number))
+        return about(scene, Exchange(draw.choice(wording.DIFFERENT), number))
     name = draw.choice(names)
     asked = draw.choice((f"How often do you hear {name}?", f"How many times is there {name}?"))
     if name in _MANY and len({*names}) == 1 and draw.random() < 0.6:
         asked = draw.choice(wording.TIMES).format(many=_MANY[name])
-    return about(scene, Turn(asked, capitalized(NUMBERS[names.count(name)])))
+    return about(scene, Exchange(asked, capitalized(NUMBERS[names.count(name)])))
 
 
-def there(draw: Draw) -> Conversation | None:
+def there(draw: Draw) -> Dialogue | None:
     """Whether something sounds, or somebody speaks."""
     scene = draw.choice((draw.sounds(1, 4), draw.sounds(1, 4), draw.speech()))
     if draw.random() < 0.25:
-        return about(scene, Turn(draw.choice(wording.SPEAKING), "Yes." if scene.text else "No."))
+        return about(
+            scene, Exchange(draw.choice(wording.SPEAKING), "Yes." if scene.text else "No.")
+        )
     name = draw.choice(scene.names if scene.names and draw.random() < 0.6 else draw.names)
     if name not in scene.names and len(scene.names) < len(scene.events):
         return None  # it may be what has no name
     asked = draw.choice(wording.PRESENCE).format(noun=name)
-    return about(scene, Turn(asked, "Yes." if name in scene.names else "No."))
+    return about(scene, Exchange(asked, "Yes." if name in scene.names else "No."))
 
 
-def when(draw: Draw) -> Conversation | None:
+def when(draw: Draw) -> Dialogue | None:
     """From when to when, and how long."""
     scene = draw.sounds(1, 4)
     if not scene.lone:
         return None
     one = draw.choice(scene.lone)
     turns = (
-        Turn(f"When do you hear {one.name}?", f"From {one.start:.1f} to {one.end:.1f} seconds."),
-        Turn(f"How long do you hear {one.name}?", _length(one)),
-        Turn(draw.choice(("How long is the recording?", "How long is this?")), _seconds(scene)),
+        Exchange(
+            f"When do you hear {one.name}?", f"From {one.start:.1f} to {one.end:.1f} seconds."
+        ),
+        Exchange(f"How long do you hear {one.name}?", _length(one)),
+        Exchange(draw.choice(("How long is the recording?", "How long is this?")), _seconds(scene)),
     )
     return about(scene, draw.choice(turns))
 
 
-def _seconds(scene: Scene) -> str:
+def _seconds(scene: SimulatedRecording) -> str:
     return f"{scene.seconds:.1f} seconds."

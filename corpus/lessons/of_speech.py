@@ -2,24 +2,24 @@
 
 from corpus import wording
 from corpus.lessons import phrases
-from corpus.lessons.conversations import Conversation, Turn, about
-from corpus.lessons.scenes import Draw, Scene
+from corpus.lessons.conversations import Dialogue, Exchange, about
+from corpus.lessons.scenes import Draw, SimulatedRecording
 from corpus.wording import NUMBERS, ORDINALS, capitalized
 
 _MOST_WORDS = 25  # of what a description repeats
 
 
-def copy(draw: Draw) -> Conversation:
+def copy(draw: Draw) -> Dialogue:
     """Repeat what is said, to the letter."""
     scene = draw.speech(language=draw.choice(("English", draw.choice(phrases.LANGUAGES))))
     return about(scene, _written_down(draw, scene))
 
 
-def _written_down(draw: Draw, scene: Scene) -> Turn:
-    return Turn(draw.choice(phrases.WRITE_DOWN), scene.text)
+def _written_down(draw: Draw, scene: SimulatedRecording) -> Exchange:
+    return Exchange(draw.choice(phrases.WRITE_DOWN), scene.text)
 
 
-def read(draw: Draw) -> Conversation | None:
+def read(draw: Draw) -> Dialogue | None:
     """A question that a sentence answers, the sentence among others."""
     scene = draw.speech(draw.among_others(draw.sentence(readable=True)))
     found = draw.reader.ask(scene.text)
@@ -29,17 +29,17 @@ def read(draw: Draw) -> Conversation | None:
     one = draw.choice(rare if rare and draw.random() < 0.85 else found)
     person = draw.choice(("the speaker", "the speaker", "he", "she", "this person"))
     question = draw.choice(phrases.LEADS) + one.question.replace("the speaker", person)
-    turns = [Turn(question, one.answer)]
+    turns = [Exchange(question, one.answer)]
     if draw.random() < 0.25:
         turns.insert(0, _written_down(draw, scene))
     return about(scene, *turns)
 
 
-def story(draw: Draw) -> Conversation:
+def story(draw: Draw) -> Dialogue:
     """A sentence of a story, and a question about a part of it."""
     text, asked = draw.choice(_STORIES)(draw)
     scene = draw.speech(draw.among_others(capitalized(text)))
-    turns = [Turn(question, capitalized(answer)) for question, answer in asked]
+    turns = [Exchange(question, capitalized(answer)) for question, answer in asked]
     return about(scene, *draw.rng.sample(turns, 2 if draw.random() < 0.2 else 1))
 
 
@@ -101,8 +101,13 @@ def _look(draw: Draw) -> _Told:
 
 def _need(draw: Draw) -> _Told:
     thing, name, place = _thing(draw), draw.choice(phrases.WHO), draw.choice(phrases.WHERE)
-    asked = ("What does the speaker need?", "What does he need?", "What is missing?")
-    asked += ("What does she ask for?", "What does the speaker want?")
+    asked = (
+        "What does the speaker need?",
+        "What does he need?",
+        "What is missing?",
+        "What does she ask for?",
+        "What does the speaker want?",
+    )
     return f"I need {thing}, and {name} has it {place}", [
         (draw.choice(asked), thing),
         ("Who has it?", _outside(name)),
@@ -126,7 +131,7 @@ def _gift(draw: Draw) -> _Told:
 _STORIES = (_deed, _cause, _number, _look, _need, _gift)
 
 
-def language(draw: Draw) -> Conversation:
+def language(draw: Draw) -> Dialogue:
     """Which language it is."""
     spoken, other = draw.rng.sample(phrases.LANGUAGES, 2)
     asked = draw.choice((spoken, other))
@@ -134,15 +139,15 @@ def language(draw: Draw) -> Conversation:
     two = draw.rng.sample((spoken, other), 2)
     turn = draw.choice(
         (
-            Turn(draw.choice(wording.LANGUAGE), f"{spoken}."),
-            Turn(yes_no, "Yes." if asked == spoken else f"No, it is {spoken}."),
-            Turn(f"Is this {two[0]} or {two[1]}?", f"{spoken}."),
+            Exchange(draw.choice(wording.LANGUAGE), f"{spoken}."),
+            Exchange(yes_no, "Yes." if asked == spoken else f"No, it is {spoken}."),
+            Exchange(f"Is this {two[0]} or {two[1]}?", f"{spoken}."),
         )
     )
     return about(draw.speech(language=spoken), turn)
 
 
-def voice(draw: Draw) -> Conversation:
+def voice(draw: Draw) -> Dialogue:
     """Who speaks, and how."""
     scene = draw.speech()
     guess = scene.voice
@@ -150,36 +155,37 @@ def voice(draw: Draw) -> Conversation:
     asked = draw.choice(("man", "woman"))
     yes = "Yes." if asked == guess.gender else f"No, a {guess.gender}."
     many = ("How many people are speaking?", "How many voices are there?", "How many speakers?")
+    number = capitalized(NUMBERS[guess.speakers]) if guess.speakers else phrases.NOT_SURE
+    mood = capitalized(guess.emotion) if guess.emotion else phrases.NOT_BY_VOICE
+    is_it = draw.choice((f"Is it a {asked}?", f"Do you hear a {asked}?"))
     turns = (
-        Turn(draw.choice(wording.GENDER), f"A {guess.gender}." if guess.gender else ""),
-        Turn(draw.choice((f"Is it a {asked}?", f"Do you hear a {asked}?")), guess.gender and yes),
-        Turn(draw.choice(many), guess.speakers and capitalized(NUMBERS[guess.speakers]) or ""),
-        Turn(draw.choice(phrases.FEELING), capitalized(guess.emotion) if guess.emotion else "-"),
+        (draw.choice(wording.GENDER), f"A {guess.gender}." if guess.gender else phrases.NOT_SURE),
+        (is_it, yes if guess.gender else phrases.NOT_SURE),
+        (draw.choice(many), number),
+        (draw.choice(phrases.FEELING), mood),
     )
-    turn = draw.choice(turns)
-    answer = {"": phrases.NOT_SURE, "-": phrases.NOT_BY_VOICE}.get(turn.answer, turn.answer)
-    return about(scene, Turn(turn.question, answer))
+    return about(scene, Exchange(*draw.choice(turns)))
 
 
-def said(draw: Draw) -> Conversation | None:
+def said(draw: Draw) -> Dialogue | None:
     """Whether a word is said, or something is asked."""
     scene = draw.speech()
     if draw.random() < 0.25:
         question = draw.choice(("Is it a question?", "Does the speaker ask something?"))
-        return about(scene, Turn(question, "Yes." if "?" in scene.text else "No."))
+        return about(scene, Exchange(question, "Yes." if "?" in scene.text else "No."))
     words = _words(scene.text)
     word = draw.choice(draw.choice((words, _words(draw.sentence()))))
     if len(word) < 4:
         return None
     question = draw.choice(wording.MENTION).format(word=word)
-    return about(scene, Turn(question, "Yes." if word in words else "No."))
+    return about(scene, Exchange(question, "Yes." if word in words else "No."))
 
 
 def _words(text: str) -> list[str]:
     return [one.strip('.,;:?!"').lower() for one in text.split()]
 
 
-def digits(draw: Draw) -> Conversation:
+def digits(draw: Draw) -> Dialogue:
     """Digits, one by one."""
     row = [draw.rng.randrange(10) for _ in range(draw.rng.randint(3, 7))]
     scene = draw.speech(capitalized(" ".join(NUMBERS[one] for one in row)))
@@ -187,30 +193,30 @@ def digits(draw: Draw) -> Conversation:
     nth = draw.choice(wording.NTH_DIGIT).format(place=ORDINALS[place])
     has = draw.choice(wording.HAS_DIGIT).format(digit=NUMBERS[digit])
     turns = (
-        Turn(draw.choice(wording.HOW_MANY_DIGITS), capitalized(NUMBERS[len(row)])),
-        Turn(nth, capitalized(NUMBERS[row[place]])),
-        Turn(draw.choice(wording.LAST_DIGIT), capitalized(NUMBERS[row[-1]])),
-        Turn(has, "Yes." if digit in row else "No."),
+        Exchange(draw.choice(wording.HOW_MANY_DIGITS), capitalized(NUMBERS[len(row)])),
+        Exchange(nth, capitalized(NUMBERS[row[place]])),
+        Exchange(draw.choice(wording.LAST_DIGIT), capitalized(NUMBERS[row[-1]])),
+        Exchange(has, "Yes." if digit in row else "No."),
     )
     down, turn = _written_down(draw, scene), draw.choice(turns)
     return about(scene, *draw.choice(((down,), (turn,), (turn,), (down, turn))))
 
 
-def describe(draw: Draw) -> Conversation:
+def describe(draw: Draw) -> Dialogue:
     """All that is known, in a sentence."""
     scene = draw.choice((draw.speech(), draw.sounds(1, 4)))
     question = draw.choice(phrases.DESCRIBE)
     if not scene.spoken:
-        return about(scene, Turn(question, capitalized(names_of(scene))))
+        return about(scene, Exchange(question, capitalized(names_of(scene))))
     who = f"A {scene.voice.gender}" if scene.voice and scene.voice.gender else "Somebody"
     brief = len(scene.text.split()) <= _MOST_WORDS
     answer = f"{who} says: {scene.text}" if brief else f"{who} is speaking {scene.language}."
     if scene.events:
         answer += f" There is also {names_of(scene)}."
-    return about(scene, Turn(question, answer))
+    return about(scene, Exchange(question, answer))
 
 
-def names_of(scene: Scene) -> str:
+def names_of(scene: SimulatedRecording) -> str:
     """What sounds, each name once."""
     names = [one.name or "a sound that I do not know" for one in scene.events]
     *others, last = dict.fromkeys(names)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from corpus.lessons.phrases import EMOTIONS, KINDS
-from corpus.reading import Reader
+from corpus.reading import QuestionFinder
 from mowe.hints.events import SoundEvent
-from mowe.hints.lines import Spoken, VoiceGuess, hint_lines
+from mowe.hints.lines import SpokenStretch, VoiceGuess, hint_lines
 
 _UNKNOWN = 0.08  # share of sounds that have no name
 _AGAIN = 0.35  # share of rows of sounds in which names come more than once
@@ -15,11 +15,11 @@ _SECONDS_A_WORD = 0.35
 
 
 @dataclass(frozen=True)
-class Scene:
+class SimulatedRecording:
     """What hints can tell about a recording."""
 
     seconds: float
-    spoken: Spoken | None = None
+    spoken: SpokenStretch | None = None
     voice: VoiceGuess | None = None
     events: tuple[SoundEvent, ...] = ()
 
@@ -54,7 +54,11 @@ class Draw:
     """What one lesson is drawn from."""
 
     def __init__(
-        self, rng: random.Random, sentences: Sequence[str], names: Sequence[str], reader: Reader
+        self,
+        rng: random.Random,
+        sentences: Sequence[str],
+        names: Sequence[str],
+        reader: QuestionFinder,
     ) -> None:
         """Draw with a generator.
 
@@ -88,7 +92,7 @@ class Draw:
             emotion=self.choice(("", "", self.choice(EMOTIONS))),
         )
 
-    def speech(self, text: str = "", language: str = "English") -> Scene:
+    def speech(self, text: str = "", language: str = "English") -> SimulatedRecording:
         """Somebody speaks; some sound may be beside.
 
         Args:
@@ -100,17 +104,17 @@ class Draw:
         length = _SECONDS_A_WORD * len(text.split()) + self.rng.uniform(0.3, 1.0)
         end = round(start + length, 1)
         events = self.events(self.choice((0, 0, 0, 1)), self.rng.uniform(0, end))
-        return Scene(
+        return SimulatedRecording(
             self._seconds([end, *(one.end for one in events)]),
-            Spoken(language, start, end, text),
+            SpokenStretch(language, start, end, text),
             self.voice(),
             events,
         )
 
-    def sounds(self, least: int, most: int) -> Scene:
+    def sounds(self, least: int, most: int) -> SimulatedRecording:
         """So many sounds, and nobody speaks."""
         events = self.events(self.rng.randint(least, most), self.rng.uniform(0, 0.6))
-        return Scene(self._seconds([one.end for one in events]), events=events)
+        return SimulatedRecording(self._seconds([one.end for one in events]), events=events)
 
     def _seconds(self, ends: Sequence[float]) -> float:
         return round(max(ends) + self.choice((0.0, self.rng.uniform(0, 1))), 1)

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from corpus.lessons import of_more, of_sounds, of_speech
-from corpus.lessons.conversations import Ask
+from corpus.lessons.conversations import MakeDialogue
 from corpus.lessons.phrases import NAMES
 from corpus.lessons.scenes import Draw
-from corpus.reading import Reader
+from corpus.reading import QuestionFinder
 
-SHARES: Mapping[str, tuple[Ask, float]] = {  # how lessons are drawn, and how often
+SHARES: Mapping[str, tuple[MakeDialogue, float]] = {  # how lessons are drawn, and how often
     "copy": (of_speech.copy, 10),
     "read": (of_speech.read, 22),
     "story": (of_speech.story, 20),
@@ -46,7 +46,7 @@ class Lesson:
 class Teacher:
     """Draws lessons from sentences."""
 
-    def __init__(self, sentences: Sequence[str], reader: Reader) -> None:
+    def __init__(self, sentences: Sequence[str], reader: QuestionFinder) -> None:
         """Teach with what people may say, and a reader that finds questions in it."""
         self.sentences, self.reader = sentences, reader
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from corpus.clips import Ask, Clip, Materials, Source
 from corpus.lessons import Lesson, Teacher
-from corpus.reading import Lexicon, Reader
+from corpus.reading import Lexicon, QuestionFinder
 from corpus.size import thinned
 from corpus.sources.definitions import without_sound
 from corpus.sources.synthetic_speech import VOICES, WORDNET, share_out, wordnet_sentences
@@ -37,7 +37,7 @@ def _clip(lesson: Lesson, split: str, number: int) -> Clip:
 
 def _read(materials: Materials) -> Iterator[Clip]:
     folder = materials.unpacked(WORDNET)
-    reader, sentences = Reader(Lexicon.read(folder)), wordnet_sentences(folder)
+    reader, sentences = QuestionFinder(Lexicon.read(folder)), wordnet_sentences(folder)
     clips = []
     for split, count in COUNTS.items():
         teacher = Teacher(sentences_of(split, sentences), reader)

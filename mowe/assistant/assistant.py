@@ -29,9 +29,10 @@ from mowe.assistant.routed import RoutedWindow, route_windows
 from mowe.assistant.stopwatch import Stopwatch
 from mowe.audio import AudioLimits, Recording
 from mowe.checkpoint import MoWE
+from mowe.config import HINTS
 from mowe.errors import QuestionError
 from mowe.hints import Transcript, as_dict
-from mowe.hints.told import HINTS, TRANSCRIPT
+from mowe.hints.told import TRANSCRIPT
 from mowe.model.control import RoutingControl
 from mowe.model.language_model import Prompt
 

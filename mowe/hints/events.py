@@ -13,6 +13,8 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mowe.hints.scaling import Scaled
+
 STEP = 0.1  # s between decisions
 _CONTEXT = 5  # steps that a decision sees
 _ON, _OFF = 0.5, 0.25  # probability that begins an event, and below which it is over
@@ -61,7 +63,7 @@ class EventDetector(nn.Module):
         super().__init__()
         self.names = tuple(kinds)
         self.kinds = tuple(sorted(set(kinds.values())))
-        self.norm = nn.LayerNorm(fused_dim)
+        self.scaled = Scaled(fused_dim)
         self.project = nn.Linear(fused_dim, hidden_dim)
         self.around = nn.Conv1d(hidden_dim, hidden_dim, _CONTEXT, padding=_CONTEXT // 2)
         self.name = nn.Linear(hidden_dim, len(self.names))
@@ -76,7 +78,7 @@ class EventDetector(nn.Module):
             frames_per_step: Frames that are averaged for one decision.
         """
         pooled, real = pool_steps(frames, mask, frames_per_step)
-        hidden = F.gelu(self.project(self.norm(pooled))) * real.unsqueeze(-1)
+        hidden = F.gelu(self.project(self.scaled(pooled))) * real.unsqueeze(-1)
         around = self.around(hidden.transpose(1, 2)).transpose(1, 2)
         hidden = hidden + F.gelu(around)
         return EventLogits(self.name(hidden).float(), self.kind(hidden).float(), real)

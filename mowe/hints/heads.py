@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mowe.config import HintsConfig
-from mowe.hints.events import EventDetector, EventLogits
+from mowe.hints.events import EventDetector, EventLogits, pool_steps
+from mowe.hints.scaling import Scaled
 
 
 class HeadLogits(NamedTuple):
@@ -37,6 +38,18 @@ class Heads(nn.Module):
         self.detector = EventDetector(fused_dim, config.sounds)
         self.frames_per_step = round(frame_rate * EventDetector.step_seconds)
         self.labels = UtteranceHeads(fused_dim, config.labels)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether they know how large features are."""
+        return bool(self.labels.scaled.fitted)
+
+    @torch.no_grad()
+    def fit(self, frames: Tensor, mask: Tensor) -> None:
+        """Learn from a batch how large features are; see `forward` for its form."""
+        steps, real = pool_steps(frames, mask, self.frames_per_step)
+        self.detector.scaled.fit(steps[real])
+        self.labels.scaled.fit(frame_statistics(frames, mask))
 
     def forward(self, frames: Tensor, mask: Tensor) -> HeadLogits:
         """Hear a batch; padding changes nothing.
@@ -67,7 +80,7 @@ class UtteranceHeads(nn.Module):
         """
         super().__init__()
         self.sets = {name: tuple(labels) for name, labels in sets.items()}
-        self.norm = nn.LayerNorm(2 * fused_dim)
+        self.scaled = Scaled(2 * fused_dim)
         self.hidden = nn.Linear(2 * fused_dim, hidden_dim)
         self.outputs = nn.ModuleDict(
             {name: nn.Linear(hidden_dim, len(labels)) for name, labels in self.sets.items()}
@@ -78,7 +91,7 @@ class UtteranceHeads(nn.Module):
 
     def forward(self, frames: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Logits of each set, `(batch, labels)` float32, divided by their temperature."""
-        hidden = F.gelu(self.hidden(self.norm(frame_statistics(frames, mask))))
+        hidden = F.gelu(self.hidden(self.scaled(frame_statistics(frames, mask))))
         return {
             name: self.outputs[name](hidden).float() / temperature
             for name, temperature in zip(self.sets, self.temperatures, strict=True)

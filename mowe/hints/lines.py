@@ -39,7 +39,7 @@ def spelled(text: str) -> str:
     return _FIGURES.sub(words, text)
 
 
-class Spoken(NamedTuple):
+class SpokenStretch(NamedTuple):
     """Words in one piece."""
 
     language: str
@@ -59,7 +59,7 @@ class VoiceGuess:
 
 def hint_lines(
     seconds: float,
-    spoken: Sequence[Spoken],
+    spoken: Sequence[SpokenStretch],
     voice: VoiceGuess | None,
     events: Sequence[SoundEvent],
 ) -> list[str]:

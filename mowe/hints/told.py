@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mowe.config import HINTS
 from mowe.hints.events import SoundEvent, decode_events
 from mowe.hints.heads import HeadLogits, Heads, sure_label
-from mowe.hints.lines import Spoken, VoiceGuess, hint_lines
+from mowe.hints.lines import SpokenStretch, VoiceGuess, hint_lines
 from mowe.hints.transcript import Transcript
 
-HINTS = TRANSCRIPT, EVENTS, VOICE = ("transcript", "events", "voice")
+TRANSCRIPT, EVENTS, VOICE = HINTS
 SPEAKING = "somebody speaking"  # the detector's name for it; the transcript tells it better
 _JOINED = 0.25  # s between two events of one name at the end of a window that are one
 _SURE = 0.8  # share from which a label is told
@@ -36,9 +37,9 @@ def heard_sounds(heads: Heads, logits: HeadLogits, levels: np.ndarray) -> HeardS
     """
     events = logits.events
     steps = min(int(events.mask[0].sum()), len(levels))
-    shares = [one[0, :steps].sigmoid().cpu() for one in (events.names, events.kinds)]
+    names, kinds = (one[0, :steps].sigmoid().cpu() for one in (events.names, events.kinds))
     detector = heads.detector
-    found = decode_events(detector.names, detector.kinds, *shares, levels[:steps])
+    found = decode_events(detector.names, detector.kinds, names, kinds, levels[:steps])
     return HeardSounds(tuple(found), {name: one[0].cpu() for name, one in logits.labels.items()})
 
 
@@ -104,7 +105,7 @@ def told_of(
     spoken = []
     if TRANSCRIPT in given and said.segments:
         start, end = said.segments[0].start, said.segments[-1].end
-        spoken = [Spoken(said.language, start, end, said.text)]
+        spoken = [SpokenStretch(said.language, start, end, said.text)]
     voice = None
     if VOICE in given and heard is not None and "gender" in heard.labels:
         voice = VoiceGuess(sure_label(heard.labels["gender"], sets["gender"], _SURE), 1)

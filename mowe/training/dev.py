@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from mowe.data.sampling import Sound
-from mowe.hints.events import EventLogits, SoundEvent, decode_events, matched
+from mowe.hints.events import matched
+from mowe.hints.told import heard_sounds
 from mowe.training.align import label_of
 from mowe.training.hearing import HearingStep
 from mowe.training.prompts import asked, with_tokens
@@ -49,7 +49,7 @@ def dev_hearing(run: Run) -> dict[str, float]:
 
     Of sounds whose times are known, the F1 of events.
     """
-    model, step = run.model, HearingStep(run.model, run.store, last=0)
+    model, step = run.model, HearingStep(run.model, run.store, steps=1, parts=1)
     assert model.heads is not None, "a mixture without heads hears nothing for hints"
     model.eval()
     right: dict[str, list[bool]] = defaultdict(list)
@@ -67,20 +67,12 @@ def dev_hearing(run: Run) -> dict[str, float]:
         rows = sound.example.metadata.get("heard") or ()
         true = [(name, start) for name, _, start, _ in rows if start is not None]
         if true:
-            events = [one for one in _events(run, sound, found.events) if one.name]
+            sounds = heard_sounds(model.heads, found, run.store.levels(sound))
+            events = [one for one in sounds.events if one.name]
             hits += matched(events, true)
             told, there = told + len(events), there + len(true)
     f1 = {"dev_event_f1": 2 * hits / (told + there)} if there else {}
     return {name: sum(some) / len(some) for name, some in sorted(right.items())} | f1
-
-
-def _events(run: Run, sound: Sound, logits: EventLogits) -> list[SoundEvent]:
-    """The events of one recording."""
-    assert run.model.heads is not None
-    detector, levels = run.model.heads.detector, run.store.levels(sound)
-    steps = min(int(logits.mask[0].sum()), len(levels))
-    shares = [one[0, :steps].sigmoid().cpu() for one in (logits.names, logits.kinds)]
-    return decode_events(detector.names, detector.kinds, *shares, levels[:steps])
 
 
 @torch.no_grad()

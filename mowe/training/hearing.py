@@ -7,7 +7,7 @@ its pick; what is no router learns from all of them evenly (docs/PAPER.md, the a
 evenly").
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -25,6 +25,27 @@ from mowe.training.targets import EventTargets, Targets, label_sets, targets_of
 
 _SCALE = 10.0  # of scores, whose label embeddings have length 1
 _PRESENT = 2.0  # weight of a sound that is there beside one that is not
+
+
+FITTED = 64  # recordings that tell how large features are
+
+
+@torch.no_grad()
+def fit_heads(model: MoWE, store: FeatureStore, sounds: Iterable[Sound]) -> None:
+    """Let heads that have learnt nothing see how large fused frames are, under every encoder.
+
+    Args:
+        model: The mixture.
+        store: Where features come from.
+        sounds: Training recordings.
+    """
+    assert model.heads is not None, "a mixture without heads is not trained to hear"
+    heard = list(sounds)
+    base = store.base(heard)
+    alone = [RoutingControl(force=(name,)) for name in model.encoder_names]
+    controls: list[RoutingControl | None] = [*alone] or [None]
+    fused = [model.fuse(store.features(heard, one, base)) for one in controls]
+    model.heads.fit(torch.cat(fused), base.mask.repeat(len(fused), 1))
 
 
 class HearingBatch(NamedTuple):
@@ -122,16 +143,17 @@ def label_losses(logits: dict[str, Tensor], labels: Sequence[dict[str, int]]) ->
 class HearingStep(nn.Module):
     """Losses of the first stage; the same two passes as `Step`."""
 
-    def __init__(self, model: MoWE, store: FeatureStore, last: int) -> None:
+    def __init__(self, model: MoWE, store: FeatureStore, steps: int, parts: int) -> None:
         """Wrap a mixture with heads.
 
         Args:
             model: The mixture.
             store: Where its features come from.
-            last: Number of the stage's last micro-batch; the routing loss comes in until then.
+            steps: Of the stage; the routing loss comes in until its end.
+            parts: Micro-batches of a step, of all processes.
         """
         super().__init__()
-        self.model, self.store, self.last = model, store, last
+        self.model, self.store, self.steps, self.parts = model, store, steps, parts
         self.sets = label_sets(model.config.hints)
 
     @torch.no_grad()
@@ -174,10 +196,9 @@ class HearingStep(nn.Module):
         """
         model = self.model
         if model.router is None:
-            found = self._losses(batch, whole, [])
-            parts = [one.sum() for one in found]
-            zero = parts[0].new_zeros(())
-            return HearingLoss(torch.stack(parts).sum(), *parts, zero, None)
+            events, labels, words = (one.sum() for one in self._losses(batch, whole, []))
+            zero, total = events.new_zeros(()), events + labels + words
+            return HearingLoss(total, events, labels, words, zero, None)
         features = self.store.features(batch.sounds, RoutingControl(dense=True), batch.base)
         learned = model.route(batch.base)
         count = batch.base.frames.shape[1]
@@ -195,15 +216,16 @@ class HearingStep(nn.Module):
             for slot in range(len(picks))
             for place in range(len(model.pool))
         ]
-        evenly = [torch.stack(part).mean(dim=0).sum() for part in zip(*tried, strict=True)]
+        kinds = zip(*tried, strict=True)
+        events, labels, words = (torch.stack(kind).mean(dim=0).sum() for kind in kinds)
         alone = torch.stack([torch.stack(one).sum(dim=0) for one in tried])
         alone = alone.view(len(picks), len(model.pool), -1).detach()  # (slots, encoders, batch)
         pairs = zip(chances, alone, strict=True)
         expected = torch.stack([(shares * lost.T).sum() for shares, lost in pairs]).mean()
         routing = routing_loss(learned, whole.routing)
-        weight = model.config.routing.loss_weight * min(index / max(self.last, 1), 1.0)
-        total = torch.stack(evenly).sum() + expected + weight * routing.total
-        return HearingLoss(total, *evenly, expected.detach(), routing)
+        weight = model.config.routing.loss_weight * (index // self.parts) / self.steps
+        total = events + labels + words + expected + weight * routing.total
+        return HearingLoss(total, events, labels, words, expected.detach(), routing)
 
     def _losses(
         self, batch: HearingBatch, whole: HearingWhole, slots: Sequence[Tensor]

@@ -1,8 +1,8 @@
 """The two stages of a run: what each draws, what it trains at which rates, how it is looked at."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, count, islice
 
 import torch
 
@@ -11,7 +11,7 @@ from mowe.data.sampling import Sound, StepSampler, by_clip, limited, micro_batch
 from mowe.model.control import RoutingControl
 from mowe.training.config import PretrainingConfig, TuningConfig
 from mowe.training.dev import dev_hearing, dev_losses, dev_naming
-from mowe.training.hearing import HearingStep
+from mowe.training.hearing import FITTED, HearingStep, fit_heads
 from mowe.training.optimizer import build_optimizer
 from mowe.training.run import Run
 from mowe.training.state import PRETRAINING, TUNING
@@ -55,13 +55,16 @@ def _pretraining(run: Run) -> Stage:
     config, own = run.config, run.config.pretraining
     named = {task: [one for one in run.groups[task] if one.audio is not None] for task in own.tasks}
     if run.model.heads is not None:
-        last = own.steps * own.accumulate * run.accelerator.num_processes
+        parts = own.accumulate * run.accelerator.num_processes
+        sampler = _sampler(run, own, named, config.seed + 1)
+        if not run.model.heads.fitted:  # else a run is taken up again
+            fit_heads(run.model, run.store, islice(drawn(sampler), FITTED))
         return Stage(
             name=PRETRAINING,
             settings=own,
             dense_steps=own.steps,  # every encoder is tried
-            sampler=_sampler(run, own, named, config.seed + 1),
-            step=HearingStep(run.model, run.store, last),
+            sampler=sampler,
+            step=HearingStep(run.model, run.store, own.steps, parts),
             optimizer=_optimizer(run, own.rate, heads=own.rate),
             look=dev_hearing,
         )
@@ -92,6 +95,11 @@ def _tuning(run: Run) -> Stage:
         optimizer=_optimizer(run, config.optimizer.rate, lora=config.optimizer.lora_rate),
         look=dev_losses,
     )
+
+
+def drawn(sampler: StepSampler) -> Iterator[Sound]:
+    """Everything that is drawn, from the first step on."""
+    return (sound for number in count() for sound in sampler.step(number))
 
 
 def _sampler(

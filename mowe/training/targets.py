@@ -63,16 +63,16 @@ def known_hints(
             labels.update([str(one.metadata.get(name) or "")])
     sounds = {name: kind for (name, kind), count in sorted(counts.items()) if count >= least}
     known = {
-        name: tuple(sorted(one for one, count in labels.items() if one and count >= least))
-        for name, labels in sets.items()
+        name: tuple(sorted(one for one, count in found.items() if one and count >= least))
+        for name, found in sets.items()
     }
-    labels = {name: some for name, some in known.items() if len(some) > 1}
-    if not sounds and not labels:
+    told = {name: some for name, some in known.items() if len(some) > 1}
+    if not sounds and not told:
         raise ConfigError(
             f"the heads of the hints need training lines with `heard` or {', '.join(SETS)}, each "
             f"name or label in {least} recordings; found none (mowe corpus writes them)"
         )
-    return replace(config, sounds=sounds, labels=labels)
+    return replace(config, sounds=sounds, labels=told)
 
 
 def label_sets(config: HintsConfig) -> dict[str, tuple[str, ...]]:
