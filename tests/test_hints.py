@@ -303,7 +303,7 @@ def test_strings_of_digits_are_spelt_and_other_numbers_left():
 def test_a_text_between_two_times_is_that_of_the_segments_in_it():
     assert SAID.part(0.0, 30.0).text == "Fish & <b>chips</b>"
     assert SAID.part(30.0, 60.0).text == ""
-    assert SAID.part(3600.0, 3630.0).segments[0][:2] == (61.25, 62.0)  # from its own beginning
+    assert SAID.part(3600.0, 3690.0).segments[0][:2] == (61.25, 62.0)  # from its own beginning
 
 
 @pytest.fixture(scope="module")
