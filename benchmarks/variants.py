@@ -57,7 +57,7 @@ class SideBySide(Fusion):
     ) -> Tensor:
         """`(batch, frames, base_dim + encoders * weak_dim)`; every encoder heard every example."""
         count = base.shape[1]
-        aligned = [self._aligned(place, one, count) for place, one in weak.items()]
+        aligned = [self.aligned(place, one, count) for place, one in weak.items()]
         return torch.cat([base.float(), *aligned], dim=-1)
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,6 +27,14 @@ class Ask:
     accept: tuple[str, ...] = ()  # other last answers that are right, in full
     options: tuple[str, ...] = ()  # every label the question can have, where it is closed
     counts: str = ""  # "kinds" or "times", where it asks how many
+
+
+class TimedSound(NamedTuple):
+    """A sound within a clip."""
+
+    label: str  # a key of sounds.SOUNDS, or "speech"
+    start: float  # s
+    end: float  # s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +62,8 @@ class Clip:
     licence: str = ""  # where it is not the source's
     notes: Mapping[str, str] = field(default_factory=dict)
     asks: tuple[Ask, ...] = ()  # further lines of this clip
+    events: tuple[TimedSound, ...] = ()  # where they are known
+    hints: tuple[str, ...] = ()  # of a conversation in text alone: lines for each audio tag
 
 
 @dataclass(frozen=True, kw_only=True)

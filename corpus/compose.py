@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from corpus import wording
-from corpus.clips import SOUND_RATE, Ask, Clip, Source
+from corpus.clips import SOUND_RATE, Ask, Clip, Source, TimedSound
 from corpus.download import CorpusError
 from corpus.events import Event, Placed, find_event, mix
+from corpus.label_words import accepted_of, answer_of, noun_of
 from corpus.lines import PARTS, Rendered
 from corpus.questions import may_both_hold
 from corpus.sound import convert, read_sound
@@ -178,7 +179,15 @@ def _clip(row: Scene, folder: Path, split: str) -> Clip:
         licence="; ".join(sources),
         notes=notes | ({"speech": "yes"} if spoken else {}),
         asks=row.asks,
+        events=tuple(_heard(row, seconds)),
     )
+
+
+def _heard(row: Scene, seconds: float) -> Iterator[TimedSound]:
+    """What sounds when; one part may be placed several times."""
+    labels = {part.event.audio: part.label or "speech" for part in row.parts}
+    for one in row.placed:
+        yield TimedSound(labels[one.event.audio], one.at, round(min(one.end, seconds), 3))
 
 
 # --- drawing parts ------------------------------------------------------------------------------
@@ -209,20 +218,6 @@ def place(events: Sequence[Event], rng: random.Random) -> tuple[Placed, ...]:
     return tuple(placed)
 
 
-def _noun(label: str) -> str:
-    return SOUNDS[label].noun if label else "somebody speaking"
-
-
-def _answer(label: str) -> str:
-    return SOUNDS[label].answer if label else "Somebody speaking."
-
-
-def _accept(label: str) -> tuple[str, ...]:
-    captions = SOUNDS[label].captions if label else ("Somebody speaks.", "The speech.", "Speech.")
-    other = dict.fromkeys((capitalized(_noun(label)), *captions))
-    return tuple(text for text in other if text != _answer(label))
-
-
 def _choice(
     task: str,
     texts: Sequence[str],
@@ -234,13 +229,13 @@ def _choice(
     """A closed question; the right one takes every place in turn."""
     options = rng.sample(list(wrong), len(wrong))
     options.insert(number % (len(wrong) + 1), right)
-    question = rng.choice(texts).format(options=one_of([_noun(label) for label in options]))
+    question = rng.choice(texts).format(options=one_of([noun_of(label) for label in options]))
     return Ask(
         task=task,
-        turns=((question, _answer(right)),),
+        turns=((question, answer_of(right)),),
         label=right or "speech",
         options=tuple(label or "speech" for label in options),
-        accept=_accept(right),
+        accept=accepted_of(right),
     )
 
 
@@ -308,13 +303,13 @@ def _row_with_questions(parts: Parts, rng: random.Random, number: int) -> Scene:
 
 def caption_of_nouns(labels: Sequence[str]) -> str:
     """Such as `A dog barking, then rain falling.`, in the order heard."""
-    return capitalized(", then ".join(_noun(label) for label in labels))
+    return capitalized(", then ".join(noun_of(label) for label in labels))
 
 
 def _after(before: str, after: str, rng: random.Random) -> Ask:
-    question = rng.choice(wording.AFTER).format(noun=_noun(before))
-    turns = ((question, _answer(after)),)
-    return Ask(task="order", turns=turns, label=after or "speech", accept=_accept(after))
+    question = rng.choice(wording.AFTER).format(noun=noun_of(before))
+    turns = ((question, answer_of(after)),)
+    return Ask(task="order", turns=turns, label=after or "speech", accept=accepted_of(after))
 
 
 def _repeated(sounds: Parts, _: Parts, rng: random.Random, number: int) -> Scene | None:

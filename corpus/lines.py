@@ -8,6 +8,7 @@ from typing import Any
 
 from corpus.clips import Ask, Clip, Source, sentence_key
 from corpus.download import CorpusError
+from corpus.facts import facts_of
 from corpus.sounds import SOUNDS
 from corpus.splits import HELD_OUT, SPLITS
 from corpus.wording import ASKED, EMOTIONS, GENDERS, TASKS, TEXT_ONLY
@@ -30,6 +31,7 @@ TASK_CAPS: Mapping[str, int] = {
     "prompts": 1500,
     "unanswerable": 1500,
     "chat": 1500,
+    "lesson": 40_000,
 }
 ANYONE = "unnamed"  # ends the name of a speaker that stands for several people
 PARTS = " | "  # between the recordings in a composed clip's `parts`
@@ -158,7 +160,8 @@ def _line(rendered: Rendered, name: str, ask: Ask, span: tuple[float, float] | N
         "accept": list(ask.accept),
     }
     counted = {"counts": ask.counts} if ask.counts else {}
-    return line | counted | dict(clip.notes)
+    told = {"hints": list(clip.hints)} if clip.hints else {}
+    return line | counted | told | facts_of(clip) | dict(clip.notes)
 
 
 def _messages(ask: Ask, has_audio: bool) -> list[dict[str, str]]:

@@ -67,6 +67,7 @@ VERDICTS: Mapping[str, Verdict] = {
         True, True, "permissive: WordNet, flite, hibari; espeak-ng's output"
     ),
     "definitions": Verdict(True, True, "WordNet 3.0 licence: permissive"),
+    "lessons": Verdict(True, True, "text made here, with sentences of WordNet: permissive"),
 }
 # looked at and not taken: package, and why
 REFUSED: Mapping[str, str] = {

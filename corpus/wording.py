@@ -218,9 +218,9 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
 # tasks whose questions come from `Ask`; those of TASKS may come from one as well
 ASKED = (
     "count", "order", "compare", "presence", "digit", "digits", "prompts", "mention",
-    "unanswerable", "details", "guard", "chat",
+    "unanswerable", "details", "guard", "chat", "lesson",
 )  # fmt: skip
-TEXT_ONLY = frozenset({"chat"})  # tasks without audio
+TEXT_ONLY = frozenset({"chat", "lesson"})  # tasks without audio
 VOICES = frozenset({*PEOPLE, "choir"})  # sound labels that a voice may be in
 COMPOSED = frozenset({"count", "order", "compare"})  # tasks of clips made of other clips
 

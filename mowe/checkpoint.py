@@ -21,9 +21,11 @@ from torch import Tensor
 
 from mowe import weights
 from mowe.config import MoWEConfig, NamingConfig, from_dict, to_dict
+from mowe.encoders import EncodedAudio
 from mowe.errors import CheckpointError, ConfigError, WeightsError
 from mowe.files import SUMS, check_sums, read_json, tensor_files, write_json, write_sums
 from mowe.hints import Hints, build_hints
+from mowe.hints.heads import Heads
 from mowe.hints.naming import LANGUAGE, NamingAdapter
 from mowe.model import Features, Heard, MoWEModel
 from mowe.model.language_model import LanguageModel
@@ -73,16 +75,24 @@ class MoWE(
                 f"{self.base_encoder.dim}"
             )
         self.hints = hints
+        rate = self.base_encoder.frames_per_second
+        self.heads = Heads(self.fused_dim, rate, mixture.hints) if mixture.hints.heard else None
         self.trained = False  # whether its weights are those of a checkpoint
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """What training changes: see `MoWEModel.trained_state`; with the heads of the hints."""
+        heads = {} if self.heads is None else self.heads.state_dict()
+        return super().trained_state() | {f"heads.{name}": one for name, one in heads.items()}
 
     def adapt_unnamed(self, features: Features) -> Heard:
         """`adapt` by the paper's path alone: an adapter that names puts no names among tokens."""
         if self.config.adapter.kind != "naming":
             return self.adapt(features)
         base, adapter = features.base, cast(NamingAdapter, self.adapter)
-        audio = adapter.unnamed(self.fuse(features), base.mask)
+        fused = EncodedAudio(self.fuse(features), base.mask)
+        audio = adapter.unnamed(*fused)
         pooled = pool_frames(base.frames, base.mask)
-        return Heard(audio.tokens, audio.mask, features.routing, pooled, {}, audio.notes)
+        return Heard(audio.tokens, audio.mask, features.routing, pooled, {}, fused, audio.notes)
 
     @classmethod
     def from_config(

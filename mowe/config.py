@@ -16,6 +16,7 @@ from mowe.files import is_file_name
 ROUTERS = ("both", "dependent", "independent", "none")
 SMOOTHINGS = ("as-printed", "explore", "off")
 TRAININGS = ("none", "lora", "full")
+HINTS = ("transcript", "events", "voice")  # what a language model can be told in text
 
 
 def _require(condition: bool, message: str) -> None:
@@ -70,6 +71,7 @@ class RoutingConfig:
     smoothing: str = "as-printed"  # one of SMOOTHINGS; decision 0003
     smoothing_amount: float = 0.1  # how much smoothing; of `explore` its probability, 0 to 1
     smooth_inference: bool = True  # `as-printed` holds at inference too, for the same scale
+    full_weight: bool = False  # picks weigh 1 together, not their probabilities; decision 0029
     loss_weight: float = 0.1  # factor of L_MoWE beside the next-token loss
 
     def __post_init__(self) -> None:
@@ -159,10 +161,22 @@ class HintsConfig:
 
     transcript: str = ""  # source of a Whisper whose decoder fits the base encoder
     activity: str = ""  # source of a voice activity detector; no speech, no transcript
+    heads: bool = False  # on fused frames; training finds what they tell in its manifest
+    sounds: Mapping[str, str] = field(default_factory=dict)  # names that are told, with their kind
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of a whole, by set
 
     def __post_init__(self) -> None:
         for source in filter(None, (self.transcript, self.activity)):
             check_source(source)
+        sets = {name: tuple(labels) for name, labels in self.labels.items()}
+        object.__setattr__(self, "labels", sets)
+        few = [name for name, labels in sets.items() if len({*labels}) < 2]
+        _require(not few, f"hints.labels needs two labels or more of each set, not of {few}")
+
+    @property
+    def heard(self) -> bool:
+        """Whether heads on the fused frames hear anything."""
+        return bool(self.sounds or self.labels)
 
 
 @dataclass(frozen=True, kw_only=True)

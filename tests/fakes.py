@@ -37,13 +37,22 @@ class FakeAssistant:
         self.working = 0  # answers being made right now
         self.most_working = 0
         self.memories: list[HeardMemory | None] = []  # what the callers passed
+        self.hints: list[tuple[str, ...] | None] = []  # the same
         self.seen: list[tuple[tuple[Turn, ...], Sampling, object]] = []
 
     def stream(
-        self, conversation: Sequence[Turn], *, sampling=None, control=None, stop=None, memory=None
+        self,
+        conversation: Sequence[Turn],
+        *,
+        sampling=None,
+        control=None,
+        stop=None,
+        memory=None,
+        hints=None,
     ) -> Iterator[Answer]:
         sampling, stop = sampling or Sampling(), stop or threading.Event()
         self.memories.append(memory)
+        self.hints.append(hints)
         self.seen.append((tuple(conversation), sampling, control))
         question = conversation[-1].text.strip()
         if not question:

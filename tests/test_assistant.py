@@ -19,8 +19,9 @@ from mowe.assistant import (
     WindowRouting,
     load,
 )
-from mowe.assistant.prompts import Window, asked_prompts
+from mowe.assistant.prompts import Told, Window, asked_prompts
 from mowe.audio import Recording, load_audio
+from mowe.config import HINTS
 from mowe.errors import QuestionError
 from mowe.hints import Transcript
 from mowe.model.control import RoutingControl
@@ -170,7 +171,8 @@ def test_how_windows_are_used_depends_on_their_size_alone(question, room, expect
     routing = WindowRouting(0, 0.0, 30.0, {}, {}, (), entropy=0.0, margin=0.0)
     window = Window(0, 0.0, 30.0, False, torch.zeros(4, 8), routing, np.zeros(2))
     asked, said = [Turn("user", question, (sound(2),))], [Transcript()]
-    prompts, mode = asked_prompts(asked, [window, window], said, room)
+    told = Told(HINTS, {})
+    prompts, mode = asked_prompts(asked, [window, window], said, room, told)
     assert mode == expected
     assert [one.heading for one in prompts] == ([""] if mode == TOGETHER else ["[0:00–0:30] "] * 2)
 

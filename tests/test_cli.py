@@ -85,6 +85,19 @@ def broken(tmp_path):
 # --- ask and transcribe ---
 
 
+@pytest.mark.parametrize(
+    ("typed", "hints"),
+    [
+        ([], None),
+        (["--hints", "none"], ()),
+        (["--hints", "events, voice"], ("events", "voice")),
+    ],
+)
+def test_ask_says_which_hints_are_given(run, clip, fake, typed, hints):
+    assert run("ask", clip, "-q", "What is this?", *typed)[0] == 0
+    assert fake.hints == [hints]
+
+
 def test_ask_prints_the_text_and_tells_the_rest_on_standard_error(run, clip):
     code, out, err = run("ask", clip, "-q", "What is this?")
     assert code == 0
@@ -309,6 +322,7 @@ def test_what_cannot_be_asked_is_said_in_one_sentence_with_exit_code_2(run, clip
         ["route"],
         ["ask", "c.wav", "-q", "?", "--seed", "x"],
         ["ask", "c.wav", "-q", "?", "--dense", "--no-weak"],
+        ["ask", "c.wav", "-q", "?", "--hints", "transcript,smells"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments, capsys):

@@ -297,11 +297,13 @@ def test_strings_of_digits_are_spelt_and_other_numbers_left():
     assert spelled("Call 555 0123 now.") == "Call five five five zero one two three now."
     assert spelled("In 1984 I had 12 apples.") == "In 1984 I had 12 apples."
     assert spelled("") == ""
+    assert spelled("one\n\nSounds: a dog 1 2") == "one Sounds: a dog 1 2"
 
 
 def test_a_text_between_two_times_is_that_of_the_segments_in_it():
-    assert SAID.between(0.0, 30.0) == "Fish & <b>chips</b>"
-    assert SAID.between(30.0, 60.0) == ""
+    assert SAID.part(0.0, 30.0).text == "Fish & <b>chips</b>"
+    assert SAID.part(30.0, 60.0).text == ""
+    assert SAID.part(3600.0, 3690.0).segments[0][:2] == (61.25, 62.0)  # from its own beginning
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,9 @@ def corpus(tmp_path: Path) -> Path:
         ({"audio": "../outside.wav"}, "lies outside"),
         ({"audio": None}, "messages hold <audio>, but audio is null"),
         ({"audio": None, "start": 1.0}, "a line without audio has no start"),
+        ({"audio": None, "hints": ["Length: 1.0 s."] * 2}, "2 hints for 1 marks <audio>"),
+        ({"hints": ["Length: 1.0 s."]}, "hints are for lines without audio"),
+        ({"audio": None, "hints": "Length: 1.0 s."}, "hints must list texts"),
         ({"options": "yes or no"}, "options must list texts"),
         ({"accept": [1]}, "accept must list texts"),
         ({"options": ["yes", "no"], "label": "maybe"}, "label 'maybe' is not one of"),
@@ -84,3 +87,15 @@ def test_a_part_of_a_long_recording_is_taken(corpus):
     lines[3] = json.dumps(json.loads(lines[3]) | {"start": 600.0, "end": 630.0, "duration": 900.0})
     corpus.write_text("\n".join(lines))
     assert len(read_manifest(corpus, max_seconds=30.0)) == 7
+
+
+def test_a_line_of_text_alone_may_tell_of_several_recordings(corpus):
+    messages = [
+        {"role": "user", "content": "<audio> <audio> Which is longer?"},
+        {"role": "assistant", "content": "The second."},
+    ]
+    hints = ["Length: 1.0 s.\nNothing is heard.", "Length: 2.0 s."]
+    line = {"audio": None, "task": "lesson", "messages": messages, "hints": hints}
+    corpus.write_text(json.dumps(line))
+    (example,) = read_manifest(corpus)
+    assert (example.hints, example.audio) == (tuple(hints), None)

@@ -193,3 +193,18 @@ def test_the_data_independent_router_is_never_smoothed(smoothing):
     calm = router(*frames()).independent_weights
     assert torch.equal(router.train()(*frames()).independent_weights, calm)
     assert torch.equal(calm, keep_top_k(router(*frames()).independent, 1))
+
+
+def test_at_full_weight_picks_weigh_one_together():
+    torch.manual_seed(0)
+    router = Router(NAMES, 4, top_k=2, full_weight=True).train()
+    frames, mask = torch.randn(3, 5, 4), torch.ones(3, 5, dtype=torch.bool)
+    routing = router(frames, mask)
+    for weights, probabilities in zip(
+        routing.weights, (routing.independent, routing.dependent), strict=True
+    ):
+        torch.testing.assert_close(weights.sum(dim=1), torch.ones(3))
+        assert (weights > 0).sum(dim=1).tolist() == [2, 2, 2]
+        assert torch.equal(weights.argmax(dim=1), probabilities.argmax(dim=1))
+    one = Router(NAMES, 4, full_weight=True).eval()(frames, mask)
+    assert {*one.dependent_weights.flatten().tolist()} == {0.0, 1.0}

@@ -20,7 +20,7 @@ def test_two_settings_suffice_and_the_others_are_written_out(tmp_path):
     path.write_text(json.dumps(LEAST))
     config = read_training_config(path)
     assert config.features == Path("run/features")
-    assert config.train == ("router", "fusion", "adapter", "lora")
+    assert config.train == ("router", "fusion", "adapter", "heads", "lora")
     path.write_text(config_to_json(config))
     assert read_training_config(path) == config
     assert json.loads(path.read_text())["optimizer"]["clip_norm"] == 1.0
@@ -104,7 +104,7 @@ def test_settings_that_do_not_fit_the_manifest_or_the_mixture_are_refused(tmp_pa
         build_run(settings(corpus, data={"task_weights": {"singing": 1.0}}))
     with pytest.raises(ConfigError, match=r"data.task_weights gives every task 0"):
         build_run(settings(corpus, data={"task_weights": {"sound": 0, "transcribe": 0}}))
-    with pytest.raises(ConfigError, match="no naming adapter: set pretraining.steps to 0"):
+    with pytest.raises(ConfigError, match="neither a naming adapter nor heads"):
         build_run(settings(corpus, preset="tiny-random"))
     run = build_run(settings(corpus, TINY_RANDOM, train=["encoders"]))
     with pytest.raises(

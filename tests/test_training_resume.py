@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from killing import Killed, Watch
-from trainings import NAMING, PRETRAINING, TUNING, settings, write_corpus
+from trainings import HEARING, NAMING, PRETRAINING, TUNING, settings, write_corpus
 
 from mowe.checkpoint import read_trained
 from mowe.config import MoWEConfig
@@ -27,7 +27,7 @@ IN_THE_STEP = replace(
     base_encoder=replace(NAMING.base_encoder, train="lora"),
     weak_encoders=(replace(NAMING.weak_encoders[0], train="full"), *NAMING.weak_encoders[1:]),
 )
-KINDS = {"cached": NAMING, "in the step": IN_THE_STEP}
+KINDS = {"cached": NAMING, "in the step": IN_THE_STEP, "heads": HEARING}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -40,7 +40,7 @@ def one_thread():
 
 def run_of(folder: Path, mixture: MoWEConfig) -> TrainingConfig:
     """Two steps of each stage, the first one dense; the second stage in two micro-batches."""
-    trained = ["router", "fusion", "adapter", "lora"]
+    trained = ["router", "fusion", "adapter", "heads", "lora"]
     manifest = folder / "manifest.jsonl"
     return settings(
         manifest if manifest.exists() else write_corpus(folder),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from splitting import first_step, on_two_processes
-from trainings import NAMING, PRETRAINING, TUNING, settings, write_corpus
+from trainings import HEARING, NAMING, PRETRAINING, TUNING, settings, write_corpus
 
 from mowe.checkpoint import read_trained
 from mowe.config import MoWEConfig
@@ -34,8 +34,8 @@ def still(mixture: MoWEConfig, base: str = "none") -> MoWEConfig:
 def config_of(folder: Path, mixture: MoWEConfig, batch: int, accumulate: int) -> TrainingConfig:
     """The same corpus and features for all splits."""
     sizes = {"batch": batch, "accumulate": accumulate}
-    names = NAMING.adapter.kind == mixture.adapter.kind
-    trained = ["router", "fusion", "adapter", "lora"]
+    names = NAMING.adapter.kind == mixture.adapter.kind or mixture.hints.heads
+    trained = ["router", "fusion", "adapter", "heads", "lora"]
     trained += ["encoders"] if mixture.base_encoder.train != "none" else []
     corpus = folder / "manifest.jsonl"
     return settings(
@@ -44,7 +44,7 @@ def config_of(folder: Path, mixture: MoWEConfig, batch: int, accumulate: int) ->
         output=str(folder / f"{batch}x{accumulate}"),
         data={"mask_share": 0.0},
         train=trained,
-        pretraining={**sizes, "steps": 1, "tasks": ["sound"]} if names else {},
+        pretraining={**sizes, "steps": 1, "tasks": ["sound", "transcribe"]} if names else {},
         tuning=sizes,
         dense_steps=0,
     )
@@ -121,7 +121,12 @@ def test_a_micro_batch_of_text_alone_is_learned_too(tmp_path):
         assert 0 < found["next_token"].item() < 20
 
 
-MIXTURES = {"paper": (TINY_RANDOM, TUNING), "ours": (NAMING, PRETRAINING), "both": (NAMING, TUNING)}
+MIXTURES = {
+    "paper": (TINY_RANDOM, TUNING),
+    "ours": (NAMING, PRETRAINING),
+    "both": (NAMING, TUNING),
+    "heads": (HEARING, PRETRAINING),
+}
 
 
 @pytest.mark.parametrize("kind", MIXTURES)

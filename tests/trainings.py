@@ -8,11 +8,17 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from mowe.config import MoWEConfig, NamingConfig, to_dict
+from mowe.config import HintsConfig, MoWEConfig, NamingConfig, to_dict
 from mowe.presets import TINY_RANDOM
 from mowe.training.config import TrainingConfig
 
 TASKS = {"transcribe": ["one two", "three", "four five"], "sound": ["A bell.", "Rain.", "A dog."]}
+HEARING = replace(  # heads hear for the hints
+    TINY_RANDOM,
+    hints=HintsConfig(heads=True),
+    routing=replace(TINY_RANDOM.routing, full_weight=True, smoothing="off"),
+)
+KINDS = {"A bell.": "alarm", "Rain.": "water", "A dog.": "animal"}
 NAMING = replace(TINY_RANDOM, adapter=NamingConfig(frames_per_token=10, residual_dim=8))
 PRETRAINING, TUNING = "pretraining", "tuning"
 
@@ -28,7 +34,11 @@ def write_corpus(folder: Path) -> Path:
             turns = [("user", "<audio> What do you hear?"), ("assistant", answer)]
             messages = [{"role": role, "content": content} for role, content in turns]
             line = {"audio": name, "task": task, "messages": messages, "split": "train"}
-            lines.append(line | {"label": answer, "duration": 1.0 + 0.1 * number})
+            facts = {"gender": ("man", "woman")[number % 2], "content": "speech"}
+            if task == "sound":
+                heard = [answer.lower().rstrip("."), KINDS[answer], None, None]
+                facts = {"heard": [heard], "content": "sound"}
+            lines.append(line | facts | {"label": answer, "duration": 1.0 + 0.1 * number})
     lines.append(lines[0] | {"split": "dev"})
     path = folder / "manifest.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -51,11 +61,11 @@ def settings(corpus: Path, mixture: MoWEConfig = NAMING, **changed: Any) -> Trai
         "dense_steps": 2,
         "mixed_precision": "no",
         "data": {"manifest": str(corpus), "features": str(folder / "features"), "versions": 2},
-        "pretraining": {"steps": 4, "batch": 2, "tasks": ["sound"]},
+        "pretraining": {"steps": 4, "batch": 2, "tasks": ["sound"], "least": 1},
         "tuning": {"steps": 4, "batch": 3},
         "report": {"log_every": 1, "dev_every": 2, "save_minutes": 0.0},
     }
-    if mixture.adapter.kind != "naming":
+    if mixture.adapter.kind != "naming" and not mixture.hints.heads:
         plain["pretraining"] = {}
     for name, one in changed.items():
         plain[name] = plain.get(name, {}) | one if isinstance(one, dict) else one

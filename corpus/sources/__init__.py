@@ -14,6 +14,7 @@ from corpus.sources import (
     guards,
     instruments,
     kde_words,
+    lessons,
     midi,
     more_effects,
     more_instruments,
@@ -51,6 +52,7 @@ SOURCES: dict[str, Source] = {
         world_sounds.SOURCE,
         more_instruments.SOURCE,
         guards.SOURCE,
+        lessons.SOURCE,
     )
 }
 
@@ -80,6 +82,7 @@ SERVES: Mapping[str, Collection[str]] = {
     "world-sounds": _OF_SOUNDS,
     "more-instruments": _OF_SOUNDS,
     "guards": ("guard", "unanswerable"),
+    "lessons": ("lesson",),
 }
 
 

@@ -69,6 +69,7 @@ class Answer:
     fused: np.ndarray | None = None  # (fused_dim,) float32, the same of the fused frames, if asked
     audio: tuple[dict[str, Any], ...]  # what was done to each recording
     transcripts: tuple[dict[str, Any], ...] = ()  # what is said in each, as the model was told
+    hints: tuple[str, ...] = ()  # lines about each recording, or window, as the model was told
     timings: dict[str, float]  # seconds; tokens_per_second is a rate
     mode: str
     versions: dict[str, str]
@@ -106,6 +107,7 @@ class Answer:
             plain["fused"] = self.fused.tolist()
         plain["audio"] = list(self.audio)
         plain["transcripts"] = list(self.transcripts)
+        plain["hints"] = list(self.hints)
         return plain
 
 

@@ -5,7 +5,7 @@ long recording becomes windows, and the answer says how they were used (decision
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from mowe.assistant.prompts import (
     APART,
     TOGETHER,
     Asked,
+    Told,
     Window,
     asked_prompts,
     embedding,
@@ -28,8 +29,10 @@ from mowe.assistant.routed import RoutedWindow, route_windows
 from mowe.assistant.stopwatch import Stopwatch
 from mowe.audio import AudioLimits, Recording
 from mowe.checkpoint import MoWE
+from mowe.config import HINTS
 from mowe.errors import QuestionError
 from mowe.hints import Transcript, as_dict
+from mowe.hints.told import TRANSCRIPT
 from mowe.model.control import RoutingControl
 from mowe.model.language_model import Prompt
 
@@ -99,6 +102,7 @@ class Assistant:
         control: RoutingControl | None = None,
         stop: threading.Event | None = None,
         memory: HeardMemory | None = None,
+        hints: Collection[str] | None = None,
     ) -> Iterator[Answer]:
         """Answer the last turn; every item holds the text so far, the last one is `finished`.
 
@@ -114,27 +118,30 @@ class Assistant:
             stop: Set it to end early.
             memory: Where this person's recordings are remembered, so that no question hears them
                 again; without one, the assistant's own, which fits a program with one user.
+            hints: What the language model is told in text, some of `HINTS`; by default all that the
+                mixture has.
 
         Raises:
-            QuestionError: If the instruction is empty or too long.
+            QuestionError: If the instruction is empty or too long, or there is no such hint.
             AudioError: If a recording cannot be used.
             ValueError: If `control` names an unknown encoder.
         """
         question = self._question(conversation)
         sampling, stop = sampling or Sampling(), stop or threading.Event()
         watch = Stopwatch()
-        memory = memory or self.memory
+        memory, told = memory or self.memory, self._told(hints)
         recordings = [one for turn in conversation for one in turn.recordings]
         windows = self.listener.windows(recordings, control, memory, stop)
         watch.lap("encoders")
         seconds = self.window_seconds
         answer = self._answer(question, conversation, windows, "", sampling.seed, seconds)
         yield replace(answer, timings=watch.read())
-        said = self.listener.transcripts(recordings, memory, stop)
+        said = self._said(recordings, memory, told, stop)
         watch.lap("transcript")
-        prompts, mode = asked_prompts(conversation, windows, said, self.max_audio_tokens)
-        told = () if self.model.hints.transcriber is None else tuple(map(as_dict, said))
-        answer = replace(answer, mode=mode, transcripts=told)
+        prompts, mode = asked_prompts(conversation, windows, said, self.max_audio_tokens, told)
+        written = () if self.model.hints.transcriber is None else tuple(map(as_dict, said))
+        lines = tuple("\n".join(some) for prompt in prompts for some in prompt.told)
+        answer = replace(answer, mode=mode, transcripts=written, hints=lines)
         text = ""
         for prompt in prompts:
             text = f"{text.strip()} {prompt.heading}".lstrip()
@@ -244,6 +251,7 @@ class Assistant:
         *,
         control: RoutingControl | None = None,
         memory: HeardMemory | None = None,
+        hints: Collection[str] | None = None,
     ) -> float:
         """Log-probability that the reply to `ask` begins with these words, in nats.
 
@@ -257,10 +265,10 @@ class Assistant:
         """
         conversation = [Turn("user", question, tuple(recordings))]
         self._question(conversation)
-        memory = memory or self.memory
+        memory, told = memory or self.memory, self._told(hints)
         windows = self.listener.windows(recordings, control, memory)
-        said = self.listener.transcripts(recordings, memory)
-        prompts, mode = asked_prompts(conversation, windows, said, self.max_audio_tokens)
+        said = self._said(recordings, memory, told)
+        prompts, mode = asked_prompts(conversation, windows, said, self.max_audio_tokens, told)
         if mode == APART:
             raise QuestionError(
                 f"this is answered in {len(prompts)} windows, each on its own; the likelihood of a"
@@ -275,6 +283,24 @@ class Assistant:
     def _last(answers: Iterator[Answer]) -> Answer:
         *_, last = answers
         return last
+
+    def _told(self, hints: Collection[str] | None) -> Told:
+        if unknown := sorted({*(hints or ())} - {*HINTS}):
+            raise QuestionError(
+                f"there is no hint {', '.join(unknown)}; there are {', '.join(HINTS)}"
+            )
+        return Told(HINTS if hints is None else tuple(hints), self.model.config.hints.labels)
+
+    def _said(
+        self,
+        recordings: Sequence[Recording],
+        memory: HeardMemory,
+        told: Told,
+        stop: threading.Event | None = None,
+    ) -> list[Transcript]:
+        if TRANSCRIPT not in told.hints:
+            return [Transcript() for _ in recordings]
+        return self.listener.transcripts(recordings, memory, stop)
 
     def _question(self, conversation: Sequence[Turn]) -> str:
         if not conversation or conversation[-1].role != "user":
@@ -297,7 +323,7 @@ class Assistant:
         """The prompt in tokens, up to where the reply begins, and its audio tokens."""
         language_model = self.model.language_model
         lengths = list(map(len, prompt.audio))
-        built = language_model.prompt(prompt.messages, lengths, reply=True, texts=prompt.texts)
+        built = language_model.prompt(prompt.messages, lengths, reply=True, told=prompt.told)
         room = max(0, language_model.context - reply_tokens)
         if len(built.ids) > room:
             raise QuestionError(

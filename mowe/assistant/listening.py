@@ -1,5 +1,6 @@
 """Recordings as the mixture and its hints hear them; a follow-up question hears nothing twice."""
 
+import math
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
@@ -16,11 +17,14 @@ from mowe.audio import SAMPLE_RATE, Recording
 from mowe.checkpoint import MoWE
 from mowe.errors import QuestionError
 from mowe.hints import Transcript
+from mowe.hints.events import STEP, step_levels
+from mowe.hints.told import HeardSounds, heard_sounds
 from mowe.model import make_batch
 from mowe.model.control import RoutingControl
 
 _SEGMENT_BYTES = 300  # of a line of a transcript, about
 _SPAN_BYTES = 16  # of two times
+_EVENT_BYTES = 300  # of a sound, about
 
 
 class HeardWindow(NamedTuple):
@@ -29,6 +33,7 @@ class HeardWindow(NamedTuple):
     tokens: torch.Tensor  # (audio_tokens, llm_dim)
     routing: WindowRouting
     pooled: np.ndarray  # (base_dim,) float32
+    sounds: HeardSounds | None  # of a mixture with heads
 
 
 class Listener:
@@ -61,7 +66,16 @@ class Listener:
                 routing = replace(heard.routing, recording=number)
                 whole = len(spans) == 1
                 windows.append(
-                    Window(number, start, end, whole, heard.tokens, routing, heard.pooled)
+                    Window(
+                        number,
+                        start,
+                        end,
+                        whole,
+                        heard.tokens,
+                        routing,
+                        heard.pooled,
+                        heard.sounds,
+                    )
                 )
         return windows
 
@@ -124,8 +138,13 @@ class Listener:
         about = describe_routing(heard.routing, model.encoder_names)
         routing = WindowRouting(0, round(start, 3), round(end, 3), **about)
         tokens, pooled = heard.audio_tokens()[0], heard.pooled[0].cpu().numpy()
-        found = HeardWindow(tokens, routing, pooled)
-        memory.put(key, found, tokens.nbytes + pooled.nbytes)
+        sounds = None
+        if model.heads is not None:
+            samples = part.at(SAMPLE_RATE)
+            levels = step_levels(samples, SAMPLE_RATE, math.ceil(len(samples) / SAMPLE_RATE / STEP))
+            sounds = heard_sounds(model.heads, model.heads(*heard.fused), levels)
+        found = HeardWindow(tokens, routing, pooled, sounds)
+        memory.put(key, found, tokens.nbytes + pooled.nbytes + _EVENT_BYTES * _count(sounds))
         return found
 
     def speech(
@@ -164,3 +183,7 @@ class Listener:
             if stop is not None and stop.is_set():
                 return
         memory.put(key, transcript, _SEGMENT_BYTES * (1 + len(transcript.segments)))
+
+
+def _count(sounds: HeardSounds | None) -> int:
+    return 0 if sounds is None else 1 + len(sounds.events)

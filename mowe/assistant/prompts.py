@@ -1,13 +1,15 @@
 """What the language model is asked about the windows of a conversation (decision 0008)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import torch
 
 from mowe.assistant.answer import Turn, WindowRouting
 from mowe.hints import Transcript, spelled
+from mowe.hints.told import TRANSCRIPT, HeardSounds, joined, told_of
 from mowe.model.language_model import AUDIO_MARK, Message
 
 TOGETHER, APART, SILENT = "all windows together", "window by window", "no audio"
@@ -24,6 +26,30 @@ class Window:
     tokens: torch.Tensor  # (audio_tokens, llm_dim)
     routing: WindowRouting
     pooled: np.ndarray  # (base_dim,)
+    sounds: HeardSounds | None = None  # of a mixture with heads
+
+
+@dataclass(frozen=True)
+class Told:
+    """How recordings are told of in text."""
+
+    hints: Collection[str]  # some of `HINTS`
+    sets: Mapping[str, Sequence[str]]  # labels that heads tell apart, by set
+
+    def of(self, windows: Sequence[Window], said: Transcript, seconds: float) -> tuple[str, ...]:
+        """Lines about windows of one recording, times from the beginning of the first.
+
+        A mixture without heads is told the words alone.
+        """
+        start = windows[0].start
+        heard = [
+            (one.start - start, one.end - start, one.sounds)
+            for one in windows
+            if one.sounds is not None
+        ]
+        if not heard:
+            return (spelled(said.text),) if TRANSCRIPT in self.hints else ("",)
+        return told_of(seconds, said, joined(heard), self.sets, self.hints)
 
 
 @dataclass(frozen=True)
@@ -33,7 +59,7 @@ class Asked:
     heading: str  # before the reply; a time range where windows are answered apart
     messages: list[Message]
     audio: list[torch.Tensor]  # one (audio_tokens, llm_dim) per mark
-    texts: list[str]  # what is said at each mark
+    told: list[tuple[str, ...]]  # lines about each mark
 
 
 def asked_prompts(
@@ -41,6 +67,7 @@ def asked_prompts(
     windows: list[Window],
     transcripts: Sequence[Transcript],
     max_audio_tokens: int,
+    told: Told,
 ) -> tuple[list[Asked], str]:
     """What the language model is asked, and how the windows were used.
 
@@ -49,21 +76,26 @@ def asked_prompts(
         windows: Every window of every recording in it.
         transcripts: What is said in each recording.
         max_audio_tokens: Of one prompt; beyond it, windows are answered apart.
+        told: How recordings are told of in text.
     """
     if not windows:
         return [Asked("", _messages(conversation), [], [])], SILENT
     if sum(len(window.tokens) for window in windows) <= max_audio_tokens:
-        texts = [spelled(transcript.text) for transcript in transcripts]
-        return [Asked("", _messages(conversation), _by_recording(windows), texts)], TOGETHER
+        groups = [list(some) for _, some in groupby(windows, lambda one: one.recording)]
+        lines = [told.of(some, transcripts[some[0].recording], some[-1].end) for some in groups]
+        return [Asked("", _messages(conversation), _by_recording(windows), lines)], TOGETHER
     # Windows of the last recording, each alone: no window hears another, none is left out.
     fresh = [window for window in windows if window.recording == windows[-1].recording]
     asked = [Message("user", AUDIO_MARK + conversation[-1].text)]
     said = transcripts[windows[-1].recording]
     prompts = [
-        Asked(_heading(one), asked, [one.tokens], [spelled(said.between(one.start, one.end))])
-        for one in fresh
+        Asked(_heading(one), asked, [one.tokens], [_of_window(told, one, said)]) for one in fresh
     ]
     return prompts, TOGETHER if len(fresh) == 1 else APART
+
+
+def _of_window(told: Told, window: Window, said: Transcript) -> tuple[str, ...]:
+    return told.of([window], said.part(window.start, window.end), window.end - window.start)
 
 
 def _messages(conversation: Sequence[Turn]) -> list[Message]:

@@ -53,7 +53,9 @@ def _answer(
         print(f"== {printable(str(path))} ==", file=desk.out)
     stop = threading.Event()
     turn = Turn("user", question, (recording,))
-    answers = desk.assistant.stream([turn], sampling=sampling, control=desk.control, stop=stop)
+    answers = desk.assistant.stream(
+        [turn], sampling=sampling, control=desk.control, stop=stop, hints=options.hints
+    )
     # with --json the growing text goes where it cannot spoil the result
     screen = sys.stderr if options.json else desk.out
     try:

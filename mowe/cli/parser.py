@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from mowe.config import HINTS
 from mowe.evaluation.tasks import MANIFEST, MEASURES, SUITES
 from mowe.shipped import DEFAULT_CHECKPOINT
 
@@ -82,8 +83,21 @@ def _add_ask(commands: "Commands[argparse.ArgumentParser]") -> None:
     ask = commands.add_parser("ask", help="ask a question about each recording")
     ask.add_argument("files", nargs="+", metavar="FILE", type=Path)
     ask.add_argument("-q", "--question", required=True, help="what to ask about each of them")
+    ask.add_argument(
+        "--hints", type=_hints, metavar="none|HINT,HINT",
+        help=f"what the language model is told in text beside the sound: {', '.join(HINTS)} (all)",
+    )  # fmt: skip
     _add_text_options(ask)
     _add_routing_options(ask)
+
+
+def _hints(text: str) -> tuple[str, ...]:
+    names = tuple(one.strip() for one in text.split(",")) if text != "none" else ()
+    if unknown := [one for one in names if one not in HINTS]:
+        raise argparse.ArgumentTypeError(
+            f"{unknown[0]!r} is no hint: none, or some of {', '.join(HINTS)} with commas between"
+        )
+    return names
 
 
 def _add_transcribe(commands: "Commands[argparse.ArgumentParser]") -> None:

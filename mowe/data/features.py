@@ -13,6 +13,7 @@ seed of its own, so that training hears rooms, noise and codecs at the price of 
 
 import hashlib
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from mowe.encoders import AudioEncoder, EncodedAudio
 from mowe.errors import AudioError
 from mowe.files import read_sealed, write_sealed
 from mowe.hints import spelled
+from mowe.hints.events import STEP, step_levels
 from mowe.model import Features, make_batch
 from mowe.model.control import RoutingControl
 from mowe.model.fusion import WeakFeatures
@@ -73,6 +75,19 @@ class FeatureStore:
     def texts(self, sounds: Sequence[Sound]) -> list[str]:
         """What is said in these clips, as the language model is told."""
         return [self._text(sound) for sound in sounds]
+
+    def levels(self, sound: Sound) -> np.ndarray:
+        """Level of every step of the detector of sounds, dB of full scale, `(steps,)` float32."""
+        path = self._path("base", sound)
+        path = self.folder / "levels" / path.parent.name / path.name
+        found = _read(path)
+        if found is None:
+            rate = self.model.base_encoder.sample_rate
+            samples = self._waveform(sound, rate)[rate].numpy()
+            found = step_levels(samples, rate, math.ceil(len(samples) / rate / STEP))
+            found = found.astype(np.float32)
+            _write(path, found)
+        return found
 
     def base(self, sounds: Sequence[Sound]) -> EncodedAudio:
         """Base frames of these clips and their mask."""

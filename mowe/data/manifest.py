@@ -4,7 +4,8 @@
  "messages": [{"role": "user", "content": "<audio> Transcribe the speech."},
               {"role": "assistant", "content": "Good morning."}], "speaker": "anna"}
 
-A line with `"audio": null` is a conversation in text alone, without the <audio> mark.
+A line with `"audio": null` is a conversation in text alone: without the <audio> mark, or with
+`hints`, lines of text for each mark, which the language model reads in a recording's place.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from mowe.files import read_jsonl
 
 AUDIO_TAG = "<audio>"
 ROLES = ("user", "assistant")
-LISTS = ("options", "accept")  # lists of texts, where a line has them
+LISTS = ("options", "accept", "hints")  # lists of texts, where a line has them
 ROUNDING = 0.1  # s; a clip that is cut to a length may be longer by what resampling adds
 _KNOWN = ("audio", "start", "end", "task", "messages")
 
@@ -39,6 +40,11 @@ class Example:
     def clip(self) -> tuple[str, float, float | None]:
         """What identifies the sound: file, start and end; no file for text only."""
         return str(self.audio) if self.audio else "", self.start, self.end
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """Of a conversation in text alone: what is told in the place of each mark."""
+        return tuple(self.metadata.get("hints", ()))
 
     @property
     def answer(self) -> str:
@@ -99,9 +105,8 @@ def _example(fields: dict[str, Any], root: Path, where: str) -> Example:
     messages = _messages(fields.get("messages"), where)
     if silent and (start, end) != (None, None):
         raise ManifestError(f"{where}: a line without audio has no start and no end")
-    if silent and any(AUDIO_TAG in content for _, content in messages):
-        raise ManifestError(f"{where}: messages hold {AUDIO_TAG}, but audio is null")
     _check_labels(fields, where)
+    _check_marks(messages, fields, silent, where)
     return Example(
         audio=None if silent else _located(fields, root, where),
         task=_text(fields, "task", where),
@@ -110,6 +115,23 @@ def _example(fields: dict[str, Any], root: Path, where: str) -> Example:
         end=end,
         metadata={key: value for key, value in fields.items() if key not in _KNOWN},
     )
+
+
+def _check_marks(
+    messages: tuple[tuple[str, str], ...], fields: dict[str, Any], silent: bool, where: str
+) -> None:
+    """Marks stand for one recording, or, without audio, for as many hints."""
+    marks, hints = sum(content.count(AUDIO_TAG) for _, content in messages), fields.get("hints", [])
+    if any(AUDIO_TAG in content for role, content in messages if role == "assistant"):
+        raise ManifestError(f"{where}: {AUDIO_TAG} belongs in a user turn")
+    if not silent and hints:
+        raise ManifestError(f"{where}: hints are for lines without audio, found {hints!r}")
+    if not silent and marks > 1:
+        raise ManifestError(f"{where}: messages hold {AUDIO_TAG} more than once")
+    if silent and marks and not hints:
+        raise ManifestError(f"{where}: messages hold {AUDIO_TAG}, but audio is null")
+    if silent and marks != len(hints):
+        raise ManifestError(f"{where}: {len(hints)} hints for {marks} marks {AUDIO_TAG}")
 
 
 def _located(fields: dict[str, Any], root: Path, where: str) -> Path:
@@ -185,8 +207,4 @@ def _messages(value: Any, where: str) -> tuple[tuple[str, str], ...]:
         turns.append((expected, content))
     if len(turns) % 2:
         raise ManifestError(f"{where}: messages must end with an assistant turn")
-    if sum(content.count(AUDIO_TAG) for _, content in turns) > 1:
-        raise ManifestError(f"{where}: messages hold {AUDIO_TAG} more than once")
-    if any(AUDIO_TAG in content for role, content in turns if role == "assistant"):
-        raise ManifestError(f"{where}: {AUDIO_TAG} belongs in a user turn")
     return tuple(turns)

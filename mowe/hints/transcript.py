@@ -59,11 +59,14 @@ class Transcript:
         """All of it as one line."""
         return " ".join(segment.text for segment in self.segments)
 
-    def between(self, start: float, end: float) -> str:
-        """The text of the segments whose middle lies between two times (s)."""
-        return " ".join(
-            one.text for one in self.segments if start <= (one.start + one.end) / 2 < end
+    def part(self, start: float, end: float) -> "Transcript":
+        """The segments whose middle lies between two times (s), times from the first of them."""
+        kept = tuple(
+            Segment(max(one.start - start, 0.0), one.end - start, one.text)
+            for one in self.segments
+            if start <= (one.start + one.end) / 2 < end
         )
+        return replace(self, segments=kept)
 
 
 class _Window(NamedTuple):

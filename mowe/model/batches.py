@@ -34,6 +34,7 @@ class Heard(NamedTuple):
     routing: Routing
     pooled: Tensor  # (batch, base_dim) float32, mean of the base frames
     seconds: dict[str, float]  # wall time of `base_encoder`, `weak_encoders`, `adapter`
+    fused: EncodedAudio  # frames of base and weak encoders together, on the base's grid
     notes: Any = None  # of an adapter that tells more than tokens
 
     def audio_tokens(self) -> list[Tensor]:

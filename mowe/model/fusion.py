@@ -68,13 +68,14 @@ class Fusion(nn.Module):
                 )
         mixed = [base.new_zeros(batch, frames, self.weak_dim, dtype=torch.float32) for _ in weights]
         for position, features in weak.items():
-            aligned = self._aligned(position, features, frames)  # (chosen, frames, weak_dim)
+            aligned = self.aligned(position, features, frames)
             for index, weight in enumerate(weights):
                 share = weight[features.rows, position].view(-1, 1, 1)
                 mixed[index] = mixed[index].index_add(0, features.rows, share * aligned)
         return torch.cat([base.float(), *mixed], dim=-1)
 
-    def _aligned(self, position: int, features: WeakFeatures, frames: int) -> Tensor:
+    def aligned(self, position: int, features: WeakFeatures, frames: int) -> Tensor:
+        """P_k of one encoder's features on the base frame grid, `(chosen, frames, weak_dim)`."""
         # Projecting first is cheaper: the projection is linear, so it commutes with the resampling.
         projected = self.projections[position](features.frames.float())
         projected = projected * features.mask.unsqueeze(-1)

@@ -90,6 +90,7 @@ class MoWEModel(nn.Module):
                 smoothing=routing.smoothing,
                 smoothing_amount=routing.smoothing_amount,
                 smooth_inference=routing.smooth_inference,
+                full_weight=routing.full_weight,
             )
             if config.pool_size
             else None
@@ -102,11 +103,11 @@ class MoWEModel(nn.Module):
         self.language_model = LanguageModel(
             config.language_model, folders.get(config.language_model.source)
         )
-        fused_dim = base_dim + self.routers * config.weak_dim
+        self.fused_dim = base_dim + self.routers * config.weak_dim
         self.adapter = (
-            adapter(fused_dim, self.language_model)
+            adapter(self.fused_dim, self.language_model)
             if adapter
-            else build_adapter(config.adapter, fused_dim, self.language_model.dim)
+            else build_adapter(config.adapter, self.fused_dim, self.language_model.dim)
         )
 
     @property
@@ -255,7 +256,8 @@ class MoWEModel(nn.Module):
             fused = distort(fused, features.base.mask)
         audio: AudioTokens = self.adapter(fused, features.base.mask)
         pooled = pool_frames(features.base.frames, features.base.mask)
-        return Heard(audio.tokens, audio.mask, features.routing, pooled, {}, audio.notes)
+        together = EncodedAudio(fused, features.base.mask)
+        return Heard(audio.tokens, audio.mask, features.routing, pooled, {}, together, audio.notes)
 
     def forward(
         self, heard: Heard, prompts: Sequence[Prompt], silent: Sequence[Prompt] = ()

@@ -62,6 +62,7 @@ class Router(nn.Module):
         smoothing: str = "as-printed",
         smoothing_amount: float = 0.1,
         smooth_inference: bool = True,
+        full_weight: bool = False,
     ) -> None:
         """Build the routers.
 
@@ -74,12 +75,14 @@ class Router(nn.Module):
             smoothing: Of the data-dependent router: `as-printed`, `explore` or `off`.
             smoothing_amount: See `smooth` and `explore`, 0 to 1.
             smooth_inference: Smooth as printed outside training too, so that the scale is the same.
+            full_weight: Picks of a router weigh 1 together; of what it picks, it then learns
+                nothing through the features.
         """
         super().__init__()
         self.names = names
         self.top_k = top_k or len(names)
         self.smoothing, self.smoothing_amount = smoothing, smoothing_amount
-        self.smooth_inference = smooth_inference
+        self.smooth_inference, self.full_weight = smooth_inference, full_weight
         self.dependent = (
             _dependent_router(base_dim, len(names), hidden_dim)
             if kind in ("both", "dependent")
@@ -118,13 +121,17 @@ class Router(nn.Module):
         first = second = None
         if independent is not None:
             independent = independent.softmax(dim=-1)  # r_indep
-            first = keep_top_k(independent, self.top_k)
+            first = self._weighed(keep_top_k(independent, self.top_k))
         if dependent is not None:
             dependent = dependent.softmax(dim=-1)  # r_dep
-            second = keep_top_k(self.smoothed(dependent), self.top_k)
+            second = self._weighed(keep_top_k(self.smoothed(dependent), self.top_k))
             if self.smoothing == "explore" and self.training:
                 second = explore(dependent, second, self.smoothing_amount, self.top_k)
         return Routing(independent, dependent, first, second)
+
+    def _weighed(self, picked: Tensor) -> Tensor:
+        """What multiplies the features of picks, `(batch, encoders)`."""
+        return picked / picked.sum(dim=-1, keepdim=True) if self.full_weight else picked
 
     def smoothed(self, dependent: Tensor) -> Tensor:
         """Weights of every encoder, before the pick, `(batch, encoders)`."""

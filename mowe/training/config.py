@@ -11,7 +11,7 @@ from mowe.errors import ConfigError
 from mowe.files import read_json
 from mowe.training.settings import SettingsSection, choice, number, numbers, texts, whole
 
-ROOMS = ("router", "fusion", "adapter", "lora", "encoders")  # what can be trained
+ROOMS = ("router", "fusion", "adapter", "heads", "lora", "encoders")  # what can be trained
 # settings that stood beside one another before there were sections
 _FLAT = {"manifest", "features", "steps", "batch", "accumulate", "align_steps", "rate", "log_every"}
 
@@ -55,6 +55,7 @@ class PretrainingConfig(SettingsSection):
     accumulate: int = whole(1, least=1)  # micro-batches of a step, for each process
     rate: float = number(1e-3, zero=False)  # peak, of projections and adapter
     tasks: tuple[str, ...] = texts()  # whose sounds and labels the adapter can name
+    least: int = whole(8, least=1)  # recordings of a name or a label that heads learn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +90,7 @@ class TrainingConfig(SettingsSection):
     preset: str = "mini"  # or the path of a mixture in JSON
     start: Path | None = None  # checkpoint folder of an earlier run to begin with
     seed: int = whole(0)
-    train: tuple[str, ...] = texts(("router", "fusion", "adapter", "lora"), among=ROOMS)
+    train: tuple[str, ...] = texts(("router", "fusion", "adapter", "heads", "lora"), among=ROOMS)
     dense_steps: int = whole(200)  # first steps with routing, in which every weak encoder runs
     mixed_precision: str = choice("bf16", "bf16", "no")  # "no" also where bf16 would be emulated
     data: DataConfig

@@ -135,7 +135,7 @@ class Lessons:
     def _prompt(self, messages: Sequence[Message], tokens: Tensor, text: str) -> Prompt:
         marks = sum(message.content.count(AUDIO_MARK) for message in messages)
         return self.language_model.prompt(
-            messages, [len(tokens)] * marks, reply=False, texts=[text] * marks
+            messages, [len(tokens)] * marks, reply=False, told=[(text,)] * marks
         )
 
 

@@ -1,10 +1,14 @@
 """How a run does on the dev split while it trains: early, cheap looks, not the evaluation."""
 
+from collections import defaultdict
 from typing import Any
 
 import torch
 
+from mowe.hints.events import matched
+from mowe.hints.told import heard_sounds
 from mowe.training.align import label_of
+from mowe.training.hearing import HearingStep
 from mowe.training.prompts import asked, with_tokens
 from mowe.training.run import Run
 
@@ -37,6 +41,38 @@ def dev_naming(run: Run) -> dict[str, float]:
         if right:
             found[f"dev_named_{task}"] = sum(right) / len(right)
     return found
+
+
+@torch.no_grad()
+def dev_hearing(run: Run) -> dict[str, float]:
+    """Shares of the dev labels that heads and tokens tell right, by set, under learned routing.
+
+    Of sounds whose times are known, the F1 of events.
+    """
+    model, step = run.model, HearingStep(run.model, run.store, steps=1, parts=1)
+    assert model.heads is not None, "a mixture without heads hears nothing for hints"
+    model.eval()
+    right: dict[str, list[bool]] = defaultdict(list)
+    hits = told = there = 0
+    for sound in run.dev:
+        batch = step.prepare([sound], alone=True)
+        fused = model.fuse(run.store.features([sound], None, batch.base))
+        found, words = step.tell(fused, batch.base.mask)
+        for name, place in batch.targets[0].labels.items():
+            scores = {"word": words, "head": found.labels}
+            for kind, logits in scores.items():
+                if name in logits:
+                    likeliest = int(logits[name][0].argmax())
+                    right[f"dev_{kind}_{name}"].append(likeliest == place)
+        rows = sound.example.metadata.get("heard") or ()
+        true = [(name, start) for name, _, start, _ in rows if start is not None]
+        if true:
+            sounds = heard_sounds(model.heads, found, run.store.levels(sound))
+            events = [one for one in sounds.events if one.name]
+            hits += matched(events, true)
+            told, there = told + len(events), there + len(true)
+    f1 = {"dev_event_f1": 2 * hits / (told + there)} if there else {}
+    return {name: sum(some) / len(some) for name, some in sorted(right.items())} | f1
 
 
 @torch.no_grad()

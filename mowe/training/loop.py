@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mowe.data.sampling import Sound
 from mowe.training.config import TrainingConfig
+from mowe.training.hearing import HearingLoss, HearingWhole
 from mowe.training.optimizer import set_rate
 from mowe.training.run import Run, build_run
 from mowe.training.stages import Stage, build_stage
@@ -27,6 +28,8 @@ from mowe.training.state import (
     save_progress,
 )
 from mowe.training.steps import StepLoss, Whole
+
+AnyLoss = StepLoss | HearingLoss
 
 
 def train(config: TrainingConfig) -> Path:
@@ -119,20 +122,20 @@ def backward(
         with seeded(run.config.seed, index), accelerator.autocast():
             batches.append(stage.step.prepare(sounds, alone=len(dealt) == 1))
     sums = torch.stack([batch.sums for batch in batches]).sum(dim=0)
-    whole = Whole.of(accelerator.reduce(sums, "sum"))
-    losses: list[StepLoss] = []
+    whole = stage.step.whole(accelerator.reduce(sums, "sum"))
+    losses: list[AnyLoss] = []
     for (index, _), batch in zip(dealt, batches, strict=True):
         last = batch is batches[-1]  # gradients meet once a step
         with nullcontext() if last else accelerator.no_sync(module):
             with seeded(run.config.seed, index), accelerator.autocast():
-                loss: StepLoss = module(batch, whole, control, index)
+                loss: AnyLoss = module(batch, whole, control, index)
             # processes average their gradients, and shares are to be added
             accelerator.backward(loss.total * accelerator.num_processes)
         losses.append(loss)
     return _added(losses, whole), sum(loss.tokens for loss in losses)
 
 
-def _added(losses: Sequence[StepLoss], whole: Whole) -> dict[str, Tensor]:
+def _added(losses: Sequence[AnyLoss], whole: Whole | HearingWhole) -> dict[str, Tensor]:
     """The loss of a step by part, shares of this process; with what all processes chose."""
     parts = [loss.parts() for loss in losses]
     found = {name: torch.stack([one[name] for one in parts]).sum() for name in parts[0]}

@@ -30,6 +30,7 @@ def build_optimizer(
         "router": [] if model.router is None else list(model.router.parameters()),
         "fusion": list(model.fusion.parameters()),
         "adapter": list(model.adapter.parameters()),
+        "heads": [] if model.heads is None else list(model.heads.parameters()),
         "lora": lora,
         "encoders": model.encoder_parameters(),
     }

@@ -20,9 +20,11 @@ def prompt_of(model: MoWEModel, example: Example, said: str = "") -> Prompt:
         example: The example.
         said: What is said in its recording, as the language model is told.
     """
-    marks = int(example.audio is not None)
-    messages = conversation(copied(example, said))
-    return model.language_model.prompt(messages, [1] * marks, reply=False, texts=[said] * marks)
+    messages, hints = conversation(copied(example, said)), example.hints
+    if example.audio is None:
+        told = [tuple(one.splitlines()) for one in hints]
+        return model.language_model.prompt(messages, [0] * len(told), reply=False, told=told)
+    return model.language_model.prompt(messages, [1], reply=False, told=[(said,)])
 
 
 def asked(model: MoWEModel, store: FeatureStore, sound: Sound) -> Prompt:
@@ -58,9 +60,13 @@ def copied(example: Example, said: str = "") -> Example:
 
 
 def conversation(example: Example) -> list[Message]:
-    """An example's turns as the language model takes them, the recording marked."""
-    (role, first), *later = example.messages
-    if example.audio is not None and AUDIO_TAG not in first:
-        first = f"{AUDIO_TAG} {first}"
-    opened = first.replace(f"{AUDIO_TAG} ", AUDIO_MARK).replace(AUDIO_TAG, AUDIO_MARK)
-    return [Message(role, opened), *(Message(*turn) for turn in later)]
+    """An example's turns as the language model takes them, recordings marked."""
+    turns = list(example.messages)
+    role, first = turns[0]
+    if example.audio is not None and not any(AUDIO_TAG in words for _, words in turns):
+        turns[0] = role, f"{AUDIO_TAG} {first}"
+    return [Message(role, _marked(words)) for role, words in turns]
+
+
+def _marked(words: str) -> str:
+    return words.replace(f"{AUDIO_TAG} ", AUDIO_MARK).replace(AUDIO_TAG, AUDIO_MARK)

@@ -22,6 +22,7 @@ from mowe.presets import preset
 from mowe.training.align import known_names
 from mowe.training.config import TrainingConfig, config_to_json, without_missing
 from mowe.training.logs import TrainingLog
+from mowe.training.targets import known_hints
 
 _NEEDED_BYTES = 2_000_000_000  # room for checkpoints and the first features
 
@@ -74,9 +75,11 @@ def build_run(config: TrainingConfig) -> Run:
     if config.data.upsampling:
         groups[TRANSCRIBE] = upsampled(groups.get(TRANSCRIBE, []), config.data.upsampling)
     check_task_weights(groups, config.data.task_weights)
-    if config.pretraining.steps and not isinstance(mixture.adapter, NamingConfig):
+    named = isinstance(mixture.adapter, NamingConfig)
+    if config.pretraining.steps and not named and not mixture.hints.heads:
         raise ConfigError(
-            f"preset {config.preset!r} has no naming adapter: set pretraining.steps to 0"
+            f"preset {config.preset!r} has neither a naming adapter nor heads: set "
+            "pretraining.steps to 0"
         )
     accelerator = Accelerator(
         mixed_precision=_precision(config.mixed_precision, _device()),
@@ -139,11 +142,13 @@ def read_mixture(name: str) -> MoWEConfig:
 def _with_names(
     mixture: MoWEConfig, config: TrainingConfig, groups: dict[str, list[Example]]
 ) -> MoWEConfig:
-    """The mixture with what its adapter shall name."""
-    if not isinstance(mixture.adapter, NamingConfig):
+    """The mixture with what its adapter shall name, or its heads shall hear."""
+    if not isinstance(mixture.adapter, NamingConfig) and not mixture.hints.heads:
         return mixture
     if config.start is not None:
         return _started(config.start, mixture)
+    if not isinstance(mixture.adapter, NamingConfig):
+        return replace(mixture, hints=known_hints(groups, mixture.hints, config.pretraining.least))
     events, names = known_names(groups, config.pretraining.tasks)
     return replace(mixture, adapter=replace(mixture.adapter, events=events, names=names))
 
@@ -154,7 +159,8 @@ def _started(start: Path, mixture: MoWEConfig) -> MoWEConfig:
     fresh = found.adapter
     if isinstance(fresh, NamingConfig):
         fresh = replace(fresh, events=(), names={}, statistics=(), decoded=False)
-    if replace(found, adapter=fresh) != mixture:
+    hints = replace(found.hints, sounds={}, labels={})
+    if replace(found, adapter=fresh, hints=hints) != mixture:
         raise ConfigError(f"{start} holds another mixture ({found.preset!r}) than this run's")
     return found
 

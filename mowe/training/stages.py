@@ -1,8 +1,8 @@
 """The two stages of a run: what each draws, what it trains at which rates, how it is looked at."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, count, islice
 
 import torch
 
@@ -10,7 +10,8 @@ from mowe.data.manifest import Example
 from mowe.data.sampling import Sound, StepSampler, by_clip, limited, micro_batches
 from mowe.model.control import RoutingControl
 from mowe.training.config import PretrainingConfig, TuningConfig
-from mowe.training.dev import dev_losses, dev_naming
+from mowe.training.dev import dev_hearing, dev_losses, dev_naming
+from mowe.training.hearing import FITTED, HearingStep, fit_heads
 from mowe.training.optimizer import build_optimizer
 from mowe.training.run import Run
 from mowe.training.state import PRETRAINING, TUNING
@@ -27,7 +28,7 @@ class Stage:
     settings: StageConfig
     dense_steps: int  # first steps, in which every weak encoder runs
     sampler: StepSampler
-    step: Step
+    step: Step | HearingStep
     optimizer: torch.optim.Optimizer
     look: Callable[[Run], dict[str, float]]  # at the development split
 
@@ -50,9 +51,23 @@ def build_stage(run: Run, name: str) -> Stage:
 
 
 def _pretraining(run: Run) -> Stage:
-    """Without the language model, the adapter learns to name sounds and labels."""
+    """Without the language model: heads learn to hear, or an adapter to name."""
     config, own = run.config, run.config.pretraining
     named = {task: [one for one in run.groups[task] if one.audio is not None] for task in own.tasks}
+    if run.model.heads is not None:
+        parts = own.accumulate * run.accelerator.num_processes
+        sampler = _sampler(run, own, named, config.seed + 1)
+        if not run.model.heads.fitted:  # else a run is taken up again
+            fit_heads(run.model, run.store, islice(drawn(sampler), FITTED))
+        return Stage(
+            name=PRETRAINING,
+            settings=own,
+            dense_steps=own.steps,  # every encoder is tried
+            sampler=sampler,
+            step=HearingStep(run.model, run.store, own.steps, parts),
+            optimizer=_optimizer(run, own.rate, heads=own.rate),
+            look=dev_hearing,
+        )
     return Stage(
         name=PRETRAINING,
         settings=own,
@@ -80,6 +95,11 @@ def _tuning(run: Run) -> Stage:
         optimizer=_optimizer(run, config.optimizer.rate, lora=config.optimizer.lora_rate),
         look=dev_losses,
     )
+
+
+def drawn(sampler: StepSampler) -> Iterator[Sound]:
+    """Everything that is drawn, from the first step on."""
+    return (sound for number in count() for sound in sampler.step(number))
 
 
 def _sampler(

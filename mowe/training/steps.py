@@ -120,6 +120,10 @@ class Step(nn.Module):
         kept = base if alone or not self.model.base_encoder.trained else None
         return MicroBatch(heard, prompts, known, kept, sums)
 
+    def whole(self, sums: Tensor) -> Whole:
+        """What the losses are means over, from the sums of all micro-batches."""
+        return Whole.of(sums)
+
     def forward(
         self, batch: MicroBatch, whole: Whole, control: RoutingControl | None, seed: int
     ) -> StepLoss:

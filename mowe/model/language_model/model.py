@@ -114,7 +114,7 @@ class LanguageModel(nn.Module):
         audio_lengths: Sequence[int],
         *,
         reply: bool,
-        texts: Sequence[str] = (),
+        told: Sequence[tuple[str, ...]] = (),
     ) -> Prompt:
         """Render a chat to ids, labels only on the assistant's turns.
 
@@ -122,11 +122,11 @@ class LanguageModel(nn.Module):
             messages: The chat, oldest first.
             audio_lengths: Audio tokens of each mark, in order of appearance.
             reply: End with the opening of an assistant turn, for generation.
-            texts: What is said at each mark, in the same order; it stands behind the audio tokens,
-                as data (`escaped`). Empty: nothing is known of any.
+            told: Lines about each mark, in the same order; they stand behind the audio tokens, as
+                data (`escaped`). Empty: nothing is told of any.
 
         Raises:
-            ValueError: If the numbers of marks, of lengths and of texts differ.
+            ValueError: If the numbers of marks, of lengths and of what is told differ.
             ConfigError: If the chat template rewrites earlier turns.
         """
         marks = sum(message.content.count(AUDIO_MARK) for message in messages)
@@ -134,9 +134,9 @@ class LanguageModel(nn.Module):
             raise ValueError(
                 f"{marks} places for audio in the chat, {len(audio_lengths)} recordings"
             )
-        if len(texts) not in (0, marks):
-            raise ValueError(f"{marks} places for audio in the chat, {len(texts)} texts")
-        audio = zip(audio_lengths, texts or [""] * marks, strict=True)
+        if len(told) not in (0, marks):
+            raise ValueError(f"{marks} places for audio in the chat, {len(told)} are told of")
+        audio = zip(audio_lengths, told or [()] * marks, strict=True)
         ids: list[int] = []
         labels: list[int] = []
         for text, learned in self._pieces(messages, reply):
@@ -174,13 +174,13 @@ class LanguageModel(nn.Module):
             text = text.replace(token, " ")
         return text
 
-    def _ids(self, text: str, audio: Iterator[tuple[int, str]]) -> list[int]:
+    def _ids(self, text: str, audio: Iterator[tuple[int, tuple[str, ...]]]) -> list[int]:
         ids: list[int] = []
         for index, part in enumerate(text.split(AUDIO_MARK)):
             if index:
-                length, said = next(audio)
-                said = escaped(said, self.control_tokens)
-                ids += self.encode(AUDIO_START) + [AUDIO_ID] * length + self.encode(said)
+                length, lines = next(audio)
+                told = "\n".join(escaped(line, self.control_tokens) for line in lines)
+                ids += self.encode(AUDIO_START) + [AUDIO_ID] * length + self.encode(told)
                 part = AUDIO_END + part
             ids += self.encode(part)
         return ids
