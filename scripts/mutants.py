@@ -36,8 +36,8 @@ class Mutant(NamedTuple):
 NAMED = (
     Mutant(
         "routing.py",
-        "second = keep_top_k(self.smoothed(dependent), self.top_k)",
-        "second = keep_top_k(self.smoothed(dependent), self.top_k).detach()",
+        "second = self._weighed(keep_top_k(self.smoothed(dependent), self.top_k))",
+        "second = self._weighed(keep_top_k(self.smoothed(dependent), self.top_k)).detach()",
         "the data-dependent router learns nothing from the next token",
     ),
     Mutant(
@@ -48,8 +48,8 @@ NAMED = (
     ),
     Mutant(
         "routing.py",
-        "first = keep_top_k(independent, self.top_k)",
-        "first = keep_top_k(self.smoothed(independent), self.top_k)",
+        "first = self._weighed(keep_top_k(independent, self.top_k))",
+        "first = self._weighed(keep_top_k(self.smoothed(independent), self.top_k))",
         "the data-independent router is smoothed",
     ),
     Mutant(
@@ -70,6 +70,12 @@ NAMED = (
         "return nn.functional.normalize("
         "probabilities.masked_fill(~_largest(probabilities, top_k), 0.0), p=1.0, dim=-1)",
         "a pick weighs 1, so no gradient reaches its router",
+    ),
+    Mutant(
+        "routing.py",
+        "return picked / picked.sum(dim=-1, keepdim=True) if self.full_weight else picked",
+        "return picked",
+        "picks at full weight weigh their probabilities",
     ),
     Mutant(
         "routing.py",
