@@ -1,12 +1,12 @@
 """What is known of a clip for models that hear rather than answer: sounds in time, whose voice."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from corpus.clips import Clip
 from corpus.sounds import MUSIC, SOUNDS
 
-SPEECH, SINGING, MUSIC_PLAYS, SOUND = CONTENTS = ("speech", "singing", "music", "sound")
+SPEECH, SINGING, MUSIC_PLAYS, SOUND = ("speech", "singing", "music", "sound")
 # coarse kinds: of a sound that has no name this much may be told
 _LABELS: Mapping[str, str] = {
     "human": """applause|baby cry|cheering|cry of pain|footsteps|gasp|hand clap|kiss|laughter|
@@ -49,7 +49,7 @@ def facts_of(clip: Clip) -> dict[str, Any]:
     rows = _rows(clip)
     if rows is not None:
         facts["heard"] = [list(row) for row in rows]
-    content = _content(clip)
+    content = _content(rows or [])
     return facts | ({"content": content} if content else {})
 
 
@@ -76,9 +76,8 @@ def _is_spoken(clip: Clip) -> bool:
     return bool(clip.language or clip.text or clip.emotion)
 
 
-def _content(clip: Clip) -> str:
+def _content(rows: Sequence[HeardRow]) -> str:
     """What a clip holds as a whole; empty of a mixed one."""
-    rows = _rows(clip) or []
     kinds = {"speech" if name == "somebody speaking" else kind for name, kind, *_ in rows}
     if len(kinds) != 1:
         return ""

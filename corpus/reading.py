@@ -7,6 +7,7 @@ WordNet's index says a word may be. Where that leaves a doubt, nothing is asked.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -238,7 +239,7 @@ class QuestionFinder:
                 yield Reading("Why?", capitalized(" ".join(reason)))
 
     def _numbers(self, words: Sequence[str]) -> Iterator[Reading]:
-        for number, noun in zip(words, words[1:], strict=False):
+        for number, noun in pairwise(words):
             many = noun.lower()
             counted = number.lower() in _COUNTED or number.isdigit()
             if counted and many not in self.lexicon.nouns and self.lexicon.is_plural(many):
@@ -246,7 +247,8 @@ class QuestionFinder:
 
     def _kinds(self, words: Sequence[str]) -> Iterator[Reading]:
         lexicon, plain = self.lexicon, [*(one.lower() for one in words), ""]
-        for before, kind, noun, behind in zip(plain, plain[1:], plain[2:], plain[3:], strict=False):
+        for place in range(len(plain) - 3):
+            before, kind, noun, behind = plain[place : place + 4]
             adjective = kind in lexicon.adjectives and kind not in _NO_KIND
             thing = noun in lexicon.nouns and noun not in lexicon.adjectives
             if before in _OF_ONE and adjective and thing and not lexicon.is_noun(behind):

@@ -23,7 +23,7 @@ def decode(shares, levels, kinds=None):
     steps = len(shares)
     samples = np.repeat(np.asarray(levels, float), RATE // 10)
     of_kinds = torch.tensor(kinds or [[0.25] * 4] * steps)
-    levels = step_levels(samples, RATE, steps)
+    levels = step_levels(samples, RATE)
     return decode_events(NAMES, KINDS, torch.tensor(shares), of_kinds, levels)
 
 
@@ -69,7 +69,7 @@ def test_the_fading_of_a_named_sound_is_not_an_unknown_one():
 
 def test_levels_are_those_of_a_sine_and_of_nothing():
     sine = np.sin(2 * np.pi * 50 * np.arange(RATE // 10) / RATE)
-    levels = step_levels(sine, RATE, 2)
+    levels = step_levels(np.append(sine, np.zeros(30)), RATE)
     assert levels == pytest.approx([-3.01, -120.0], abs=0.01)
 
 

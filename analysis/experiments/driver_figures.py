@@ -1,7 +1,6 @@
 """A chart for each question about what drives routing, from its part of the result file."""
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 from typing import Any
 
 import plotly.graph_objects as go
@@ -32,7 +31,8 @@ def points_chart(points: Sequence[Mapping[str, Any]], unit: str) -> go.Figure:
     arms = list(dict.fromkeys(one["arm"] for one in points))
     controls = {one["name"] for one in points if one["control"]}
     figure = go.Figure()
-    for place, (arm, style) in enumerate(zip(arms, cycle(STYLES), strict=False)):
+    for place, arm in enumerate(arms):
+        style = STYLES[place % len(STYLES)]
         some = [one for one in points if one["arm"] == arm]
         shift = (place - (len(arms) - 1) / 2) * 0.3
         figure.add_scatter(

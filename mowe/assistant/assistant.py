@@ -139,7 +139,8 @@ class Assistant:
         said = self._said(recordings, memory, told, stop)
         watch.lap("transcript")
         prompts, mode = asked_prompts(conversation, windows, said, self.max_audio_tokens, told)
-        written = () if self.model.hints.transcriber is None else tuple(map(as_dict, said))
+        heard = self.model.hints.transcriber is not None and TRANSCRIPT in told.hints
+        written = tuple(map(as_dict, said)) if heard else ()
         lines = tuple("\n".join(some) for prompt in prompts for some in prompt.told)
         answer = replace(answer, mode=mode, transcripts=written, hints=lines)
         text = ""

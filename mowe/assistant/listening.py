@@ -1,6 +1,5 @@
 """Recordings as the mixture and its hints hear them; a follow-up question hears nothing twice."""
 
-import math
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from mowe.audio import SAMPLE_RATE, Recording
 from mowe.checkpoint import MoWE
 from mowe.errors import QuestionError
 from mowe.hints import Transcript
-from mowe.hints.events import STEP, step_levels
+from mowe.hints.events import step_levels
 from mowe.hints.told import HeardSounds, heard_sounds
 from mowe.model import make_batch
 from mowe.model.control import RoutingControl
@@ -140,8 +139,7 @@ class Listener:
         tokens, pooled = heard.audio_tokens()[0], heard.pooled[0].cpu().numpy()
         sounds = None
         if model.heads is not None:
-            samples = part.at(SAMPLE_RATE)
-            levels = step_levels(samples, SAMPLE_RATE, math.ceil(len(samples) / SAMPLE_RATE / STEP))
+            levels = step_levels(part.at(SAMPLE_RATE), SAMPLE_RATE)
             sounds = heard_sounds(model.heads, model.heads(*heard.fused), levels)
         found = HeardWindow(tokens, routing, pooled, sounds)
         memory.put(key, found, tokens.nbytes + pooled.nbytes + _EVENT_BYTES * _count(sounds))

@@ -13,7 +13,6 @@ seed of its own, so that training hears rooms, noise and codecs at the price of 
 
 import hashlib
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +33,7 @@ from mowe.encoders import AudioEncoder, EncodedAudio
 from mowe.errors import AudioError
 from mowe.files import read_sealed, write_sealed
 from mowe.hints import spelled
-from mowe.hints.events import STEP, step_levels
+from mowe.hints.events import step_levels
 from mowe.model import Features, make_batch
 from mowe.model.control import RoutingControl
 from mowe.model.fusion import WeakFeatures
@@ -84,8 +83,7 @@ class FeatureStore:
         if found is None:
             rate = self.model.base_encoder.sample_rate
             samples = self._waveform(sound, rate)[rate].numpy()
-            found = step_levels(samples, rate, math.ceil(len(samples) / rate / STEP))
-            found = found.astype(np.float32)
+            found = step_levels(samples, rate).astype(np.float32)
             _write(path, found)
         return found
 

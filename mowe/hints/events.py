@@ -144,12 +144,16 @@ def matched(found: Sequence[SoundEvent], true: Sequence[tuple[str, float]]) -> i
     return hits
 
 
-def step_levels(samples: np.ndarray, rate: int, steps: int) -> np.ndarray:
-    """Level of every step in dB of full scale, `(steps,)`; silence has -120."""
+def step_levels(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Level of every step in dB of full scale, `(steps,)`; silence has -120.
+
+    Args:
+        samples: In [-1, 1], `(samples,)`; behind them is silence until a step is whole.
+        rate: Of the samples, Hz.
+    """
     size = round(STEP * rate)
-    row = np.zeros(steps * size)
-    row[: min(len(samples), len(row))] = samples[: len(row)]
-    return np.asarray(10 * np.log10((row.reshape(steps, size) ** 2).mean(axis=1) + 1e-12))
+    whole = np.pad(samples, (0, -len(samples) % size)).astype(np.float64).reshape(-1, size)
+    return np.asarray(10 * np.log10((whole**2).mean(axis=1) + 1e-12))
 
 
 def _spans(on: np.ndarray) -> list[tuple[int, int]]:

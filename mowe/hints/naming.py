@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mowe.config import NamingConfig
+from mowe.hints.heads import frame_statistics
 from mowe.model.adapter import AudioTokens, ConvAdapter
 
 Words = Callable[[Sequence[str]], Tensor]  # texts to their embeddings (texts, llm_dim)
@@ -69,25 +70,6 @@ def stretches(places: Sequence[int], count: int) -> list[tuple[int, int]]:
     """
     cuts = [0, *((a + b + 1) // 2 for a, b in itertools.pairwise(places)), count]
     return list(itertools.pairwise(cuts)) if places else []
-
-
-def frame_statistics(frames: Tensor, mask: Tensor) -> Tensor:
-    """Mean and standard deviation over the real frames.
-
-    Args:
-        frames: `(batch, frames, dim)`.
-        mask: True on real frames, bool `(batch, frames)`.
-
-    Returns:
-        `(batch, 2 * dim)`, float32, the means first.
-    """
-    real = mask.unsqueeze(-1)
-    count = mask.sum(dim=1, keepdim=True).clamp_min(1)
-    frames = frames.float()
-    mean = (frames * real).sum(dim=1) / count
-    centred = (frames - mean.unsqueeze(1)) * real
-    # A norm has a gradient where nothing deviates, a square root has not.
-    return torch.cat([mean, torch.linalg.vector_norm(centred, dim=1) / count.sqrt()], dim=1)
 
 
 def stretch_statistics(frames: Tensor, spans: Sequence[tuple[int, int]], size: int) -> Tensor:
