@@ -18,7 +18,7 @@ from mowe.data.manifest import Example
 from mowe.errors import ConfigError, QuestionError
 from mowe.hints.events import EventLogits
 from mowe.hints.heads import HeadLogits
-from mowe.training.dev import dev_hearing
+from mowe.training.dev import calibrate, dev_hearing
 from mowe.training.hearing import event_losses, label_losses
 from mowe.training.loop import train
 from mowe.training.run import build_run
@@ -104,6 +104,24 @@ def test_heads_and_tokens_learn_what_sounds_and_keep_it(tmp_path):
     model = MoWE.from_pretrained(final)
     assert model.heads is not None
     assert model.heads.detector.names == ("a beep", "noise")
+
+
+def test_what_is_sure_and_wrong_in_half_of_the_dev_split_becomes_unsure(tmp_path):
+    corpus = write_tones(tmp_path)
+    lines = [json.loads(line) for line in corpus.read_text().splitlines()]
+    for number, line in enumerate(lines):  # of noises and beeps every second one is misnamed
+        line["split"] = "dev"
+        line["gender"] = ("man", "woman")[(number // 2) % 2]
+    train_lines = [line | {"split": "train", "id": number} for number, line in enumerate(lines)]
+    corpus.write_text("\n".join(map(json.dumps, [*lines, *train_lines])))
+    config = settings(corpus, HEARING, data={"versions": 1}, report={"dev_examples": 64})
+    run = build_run(config)
+    labels = run.model.heads.labels
+    with torch.no_grad():
+        labels.outputs["gender"].weight.zero_()
+        labels.outputs["gender"].bias.copy_(torch.tensor([4.0, 0.0]))  # a man, 98 %, always
+    calibrate(run)
+    assert float(labels.temperatures[list(labels.sets).index("gender")]) == pytest.approx(8.0)
 
 
 def test_routers_learn_which_encoder_helps(tmp_path):

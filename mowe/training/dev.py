@@ -6,11 +6,14 @@ from typing import Any
 import torch
 
 from mowe.hints.events import matched
+from mowe.hints.heads import fit_temperature
 from mowe.hints.told import heard_sounds
 from mowe.training.align import label_of
 from mowe.training.hearing import HearingStep
 from mowe.training.prompts import asked, with_tokens
 from mowe.training.run import Run
+
+_LEAST_TO_CALIBRATE = 20  # recordings of a set
 
 
 @torch.no_grad()
@@ -73,6 +76,28 @@ def dev_hearing(run: Run) -> dict[str, float]:
             told, there = told + len(events), there + len(true)
     f1 = {"dev_event_f1": 2 * hits / (told + there)} if there else {}
     return {name: sum(some) / len(some) for name, some in sorted(right.items())} | f1
+
+
+@torch.no_grad()
+def calibrate(run: Run) -> None:
+    """Make the heads as sure of labels as they are right on the dev split; 20 of a set at least."""
+    model, step = run.model, HearingStep(run.model, run.store, steps=1, parts=1)
+    assert model.heads is not None, "a mixture without heads hears nothing for hints"
+    model.eval()
+    utterance = model.heads.labels
+    utterance.temperatures.fill_(1.0)
+    told: dict[str, list[tuple[torch.Tensor, int]]] = defaultdict(list)
+    for sound in run.dev:
+        batch = step.prepare([sound], alone=True)
+        fused = model.fuse(run.store.features([sound], None, batch.base))
+        for name, logits in utterance(fused, batch.base.mask).items():
+            if name in batch.targets[0].labels:
+                told[name].append((logits[0], batch.targets[0].labels[name]))
+    for place, name in enumerate(utterance.sets):
+        if len(told[name]) >= _LEAST_TO_CALIBRATE:
+            logits, places = zip(*told[name], strict=True)
+            found = fit_temperature(torch.stack(logits).cpu(), torch.tensor(places))
+            utterance.temperatures[place] = found
 
 
 @torch.no_grad()

@@ -81,6 +81,7 @@ def run_stage(run: Run, stage: Stage, start: int, end: Progress) -> None:
         if time.monotonic() - saved >= 60 * report.save_minutes:
             saved = time.monotonic()
             _save(run, optimizer, Progress(stage.name, number + 1))
+    stage.finish(run)
     _save(run, optimizer, end)
 
 

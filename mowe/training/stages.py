@@ -10,7 +10,7 @@ from mowe.data.manifest import Example
 from mowe.data.sampling import Sound, StepSampler, by_clip, limited, micro_batches
 from mowe.model.control import RoutingControl
 from mowe.training.config import PretrainingConfig, TuningConfig
-from mowe.training.dev import dev_hearing, dev_losses, dev_naming
+from mowe.training.dev import calibrate, dev_hearing, dev_losses, dev_naming
 from mowe.training.hearing import FITTED, HearingStep, fit_heads
 from mowe.training.optimizer import build_optimizer
 from mowe.training.run import Run
@@ -31,6 +31,7 @@ class Stage:
     step: Step | HearingStep
     optimizer: torch.optim.Optimizer
     look: Callable[[Run], dict[str, float]]  # at the development split
+    finish: Callable[[Run], None] = lambda _: None  # before the last checkpoint of the stage
 
     def control(self, number: int) -> RoutingControl | None:
         """Routing overrides of a step."""
@@ -67,6 +68,7 @@ def _pretraining(run: Run) -> Stage:
             step=HearingStep(run.model, run.store, own.steps, parts),
             optimizer=_optimizer(run, own.rate, heads=own.rate),
             look=dev_hearing,
+            finish=calibrate,
         )
     return Stage(
         name=PRETRAINING,
