@@ -12,6 +12,7 @@ from mowe.data.manifest import Example
 from mowe.data.sampling import (
     Sound,
     StepSampler,
+    Telling,
     by_clip,
     micro_batches,
     seconds,
@@ -127,3 +128,23 @@ def test_text_without_a_recording_is_dealt_out_evenly():
     silent = [sum(one.example.audio is None for one in part) for part in parts]
     assert [len(part) for part in parts] == [8] * 4
     assert sorted(silent) == [2, 2, 3, 3]
+
+
+def test_text_about_a_recording_is_left_out_or_anothers_as_often_as_asked():
+    telling = Telling(without=0.5, wrong=0.15, always=("b",))
+    sampler = StepSampler(groups=GROUPS, size=4000, telling=telling)
+    heard = [one for one in sampler.step(0) if one.example.task == "a"]
+    untold = sum(not one.told for one in heard) / len(heard)
+    wrong = [one for one in heard if one.told_of is not None]
+    assert untold == pytest.approx(0.5, abs=0.04)
+    assert len(wrong) / len(heard) == pytest.approx(0.15, abs=0.03)
+    assert all(one.told and one.told_of.clip != one.example.clip for one in wrong)
+    assert {one.told_of.task for one in wrong} == {"a"}
+    always = [one for one in sampler.step(0) if one.example.task == "b"]
+    assert all(one.told and one.told_of is None for one in always)
+
+
+def test_text_alone_is_always_told_of():
+    groups = {"lesson": [example("lesson", 1, silent=True)]}
+    sampler = StepSampler(groups=groups, size=50, telling=Telling(without=1.0))
+    assert all(one.told for one in sampler.step(0))

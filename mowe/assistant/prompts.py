@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from mowe.assistant.answer import Turn, WindowRouting
-from mowe.hints import Transcript, spelled
-from mowe.hints.told import TRANSCRIPT, HeardSounds, joined, told_of
+from mowe.hints import Transcript
+from mowe.hints.told import HeardSounds, joined, told_of
 from mowe.model.language_model import AUDIO_MARK, Message
 
 TOGETHER, APART, SILENT = "all windows together", "window by window", "no audio"
@@ -37,19 +37,14 @@ class Told:
     sets: Mapping[str, Sequence[str]]  # labels that heads tell apart, by set
 
     def of(self, windows: Sequence[Window], said: Transcript, seconds: float) -> tuple[str, ...]:
-        """Lines about windows of one recording, times from the beginning of the first.
-
-        A mixture without heads is told the words alone.
-        """
+        """Lines about windows of one recording, times from the beginning of the first."""
         start = windows[0].start
         heard = [
             (one.start - start, one.end - start, one.sounds)
             for one in windows
             if one.sounds is not None
         ]
-        if not heard:
-            return (spelled(said.text),) if TRANSCRIPT in self.hints else ("",)
-        return told_of(seconds, said, joined(heard), self.sets, self.hints)
+        return told_of(seconds, said, joined(heard) if heard else None, self.sets, self.hints)
 
 
 @dataclass(frozen=True)

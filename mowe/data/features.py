@@ -13,6 +13,7 @@ seed of its own, so that training hears rooms, noise and codecs at the price of 
 
 import hashlib
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,8 +33,9 @@ from mowe.data.sampling import Sound
 from mowe.encoders import AudioEncoder, EncodedAudio
 from mowe.errors import AudioError
 from mowe.files import read_sealed, write_sealed
-from mowe.hints import spelled
+from mowe.hints import Transcript, as_dict
 from mowe.hints.events import step_levels
+from mowe.hints.subtitles import from_dict
 from mowe.model import Features, make_batch
 from mowe.model.control import RoutingControl
 from mowe.model.fusion import WeakFeatures
@@ -71,9 +73,19 @@ class FeatureStore:
             weak[position] = WeakFeatures(rows, frames, mask, rate)
         return Features(base, routing, weak)
 
-    def texts(self, sounds: Sequence[Sound]) -> list[str]:
-        """What is said in these clips, as the language model is told."""
-        return [self._text(sound) for sound in sounds]
+    def transcript(self, sound: Sound) -> Transcript:
+        """What is said in a clip, as the mixture's decoder writes it down."""
+        path = self._path("base", sound)
+        path = self.folder / "transcripts" / path.parent.name / f"{path.stem}.json"
+        written = read_sealed(path)
+        if written is None:
+            rate = self.model.base_encoder.sample_rate
+            samples = self._waveform(sound, rate)[rate].to(self.model.device)
+            with torch.autocast(self.model.device.type, enabled=False):
+                *_, heard = self.model.hints.write(self.model.base_encoder, samples)
+            written = json.dumps(as_dict(heard), ensure_ascii=False).encode()
+            write_sealed(path, written)
+        return from_dict(json.loads(written))
 
     def levels(self, sound: Sound) -> np.ndarray:
         """Level of every step of the detector of sounds, dB of full scale, `(steps,)` float32."""
@@ -112,7 +124,7 @@ class FeatureStore:
         return (encoders.base_encoder if kind == "base" else encoders.weak_encoders[int(kind)]).name
 
     def _path(self, kind: str, sound: Sound) -> Path:
-        example, version = sound
+        example, version, *_ = sound
         assert example.audio is not None
         file = example.audio.stat()
         key = f"{example.clip}|{file.st_size}|{file.st_mtime_ns}"
@@ -120,19 +132,6 @@ class FeatureStore:
             key += f"|{version}"
         name = hashlib.sha256(key.encode()).hexdigest()[:24]
         return self.folder / self._name(kind) / name[:2] / f"{name}.npy"
-
-    def _text(self, sound: Sound) -> str:
-        path = self._path("base", sound)
-        path = self.folder / "transcripts" / path.parent.name / f"{path.stem}.txt"
-        said = read_sealed(path)
-        if said is None:
-            rate = self.model.base_encoder.sample_rate
-            samples = self._waveform(sound, rate)[rate].to(self.model.device)
-            with torch.autocast(self.model.device.type, enabled=False):
-                *_, heard = self.model.hints.write(self.model.base_encoder, samples)
-            said = spelled(heard.text).encode()
-            write_sealed(path, said)
-        return said.decode()
 
     def _encoder(self, kind: str) -> AudioEncoder:
         return self.model.base_encoder if kind == "base" else self.model.pool[int(kind)]
@@ -174,7 +173,7 @@ class FeatureStore:
         return found
 
     def _waveform(self, sound: Sound, rate: int) -> dict[int, Tensor]:
-        example, version = sound
+        example, version, *_ = sound
         assert example.audio is not None
         recording = load_audio(example.audio, start=example.start, end=example.end)
         if recording.seconds > self.model.config.window_seconds + ROUNDING:

@@ -24,6 +24,37 @@ class Sound(NamedTuple):
 
     example: Example
     version: int = 0  # 0 is the clip itself, the others are augmented
+    told: bool = True  # whether the language model is told of it in text
+    told_of: Example | None = None  # another recording, of which it is told instead
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telling:
+    """How often the text about a recording is left out, or is about another one.
+
+    Text that is always there and always right is all that a language model would read.
+    """
+
+    without: float = 0.0  # share of the recordings, 0 to 1
+    wrong: float = 0.0  # share of the recordings, 0 to 1
+    always: Collection[str] = ()  # tasks of which it is always told rightly
+
+    def of(self, sound: Sound, group: Sequence[Example], draw: random.Random) -> Sound:
+        """The same sound, with what is told of it.
+
+        Args:
+            sound: An example with a recording.
+            group: Examples of its task, one of which may lend its text.
+            draw: Where chances come from.
+        """
+        example = sound.example
+        chance = draw.random()
+        if example.task in self.always or chance >= self.without + self.wrong:
+            return sound
+        if chance < self.without:
+            return sound._replace(told=False)
+        other = draw.choice(group)
+        return sound if other.clip == example.clip else sound._replace(told_of=other)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +69,18 @@ class StepSampler:
     follow_ups: int = 0  # most further questions about the same clip in one conversation
     versions: int = 1  # of every clip
     fixed_version_sources: Collection[str] = ()  # their clips exist in one version each
+    telling: Telling = Telling()
 
     def step(self, number: int) -> list[Sound]:
         """Everything that step `number` hears and asks."""
         draw = random.Random(f"{self.seed}:{number}")
         shares = [self.weights.get(task, 1.0) for task in self.groups]
         tasks = draw.choices(list(self.groups), shares, k=self.size)
-        return [self._sound(draw.choice(self.groups[task]), draw) for task in tasks]
+        sounds = [self._sound(draw.choice(self.groups[task]), draw) for task in tasks]
+        return [
+            one if one.example.audio is None else self.telling.of(one, self.groups[task], draw)
+            for task, one in zip(tasks, sounds, strict=True)
+        ]
 
     def _sound(self, example: Example, draw: random.Random) -> Sound:
         version = draw.randrange(self.versions)

@@ -1,10 +1,10 @@
 """A transcript as people take it along: plain text, SubRip, WebVTT, or plain JSON types."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from mowe.hints.transcript import Transcript
+from mowe.hints.transcript import Segment, Transcript
 
 _HOUR, _MINUTE = 3_600_000, 60_000  # ms
 
@@ -42,6 +42,12 @@ def as_dict(transcript: Transcript) -> dict[str, Any]:
             for one in transcript.segments
         ],
     }
+
+
+def from_dict(plain: Mapping[str, Any]) -> Transcript:
+    """The transcript of `as_dict`."""
+    segments = (Segment(one["start"], one["end"], one["text"]) for one in plain["segments"])
+    return Transcript(tuple(segments), plain["language"])
 
 
 FORMATS: dict[str, Callable[[Transcript], str]] = {"txt": as_txt, "srt": as_srt, "vtt": as_vtt}

@@ -11,7 +11,7 @@ from torch import Tensor
 from mowe.config import HINTS
 from mowe.hints.events import SoundEvent, decode_events
 from mowe.hints.heads import HeadLogits, Heads, sure_label
-from mowe.hints.lines import SpokenStretch, VoiceGuess, hint_lines
+from mowe.hints.lines import SpokenStretch, VoiceGuess, hint_lines, spelled
 from mowe.hints.transcript import Transcript
 
 TRANSCRIPT, EVENTS, VOICE = HINTS
@@ -90,7 +90,7 @@ def told_of(
     sets: Mapping[str, Sequence[str]],
     hints: Collection[str],
 ) -> tuple[str, ...]:
-    """The lines about a recording; none where no hint is given.
+    """The lines about a recording; none where no hint is given. Without heads, the words alone.
 
     Args:
         seconds: Its length.
@@ -99,7 +99,9 @@ def told_of(
         sets: Labels by set.
         hints: Which of `HINTS` are given.
     """
-    given = {*hints} - (set() if heard is not None else {EVENTS, VOICE})
+    given = {*hints}
+    if heard is None:
+        return (spelled(said.text),) if TRANSCRIPT in given else ("",)
     if not given:
         return ()
     spoken = []
@@ -107,9 +109,9 @@ def told_of(
         start, end = said.segments[0].start, said.segments[-1].end
         spoken = [SpokenStretch(said.language, start, end, said.text)]
     voice = None
-    if VOICE in given and heard is not None and "gender" in heard.labels:
+    if VOICE in given and "gender" in heard.labels:
         voice = VoiceGuess(sure_label(heard.labels["gender"], sets["gender"], _SURE), 1)
-    events = heard.events if EVENTS in given and heard is not None else ()
+    events = heard.events if EVENTS in given else ()
     if spoken:
         events = tuple(one for one in events if one.name != SPEAKING)
     return tuple(hint_lines(seconds, spoken, voice, events))

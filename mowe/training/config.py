@@ -69,6 +69,22 @@ class TuningConfig(SettingsSection):
     examples_per_task: int = whole(0)  # drawn by seed; 0 takes all
     follow_ups: int = whole(0)  # most further questions about the same clip in one conversation
     naming_weight: float = number(0.2)  # of the pretraining's loss kept beside the paper's
+    without_hints: float = number(0.0, most=1)  # share of the recordings that nothing is told of
+    wrong_hints: float = number(0.0, most=1)  # share that is told of another recording
+    hinted_tasks: tuple[str, ...] = texts()  # whose recordings are always told of, and rightly
+
+    def __post_init__(self) -> None:
+        """Refuse what is not allowed, by itself or together.
+
+        Raises:
+            ConfigError: If a setting is out of range, or shares add up to more than 1.
+        """
+        super().__post_init__()
+        if (both := self.without_hints + self.wrong_hints) > 1:
+            raise ConfigError(
+                "tuning.without_hints and tuning.wrong_hints are shares of the same recordings: "
+                f"together at most 1, found {both:g}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,17 +102,21 @@ def calibrate(run: Run) -> None:
 
 @torch.no_grad()
 def dev_losses(run: Run) -> dict[str, float]:
-    """Next-token loss of each task on the dev examples, in nats, under the learned routing."""
+    """Next-token loss of each task on the dev examples, in nats, under the learned routing.
+
+    `dev_TASK` is told of its recordings in text, `dev_untold_TASK` has the audio tokens alone.
+    """
     run.model.eval()
     found: dict[str, float] = {}
     for task in sorted({sound.example.task for sound in run.dev}):
         batch = [one for one in run.dev if one.example.task == task][: run.config.tuning.batch]
         with run.accelerator.autocast():
             audio = run.model.adapt(run.store.features(batch)).audio_tokens()
-            prompts = [
-                with_tokens(asked(run.model, run.store, sound), len(tokens))
-                for sound, tokens in zip(batch, audio, strict=True)
-            ]
-            loss = run.model.language_model.loss(prompts, audio)
-        found[f"dev_{task}"] = loss.item()
+            for name, told in (("dev", True), ("dev_untold", False)):
+                prompts = [
+                    with_tokens(asked(run.model, run.store, sound._replace(told=told)), len(tokens))
+                    for sound, tokens in zip(batch, audio, strict=True)
+                ]
+                loss = run.model.language_model.loss(prompts, audio)
+                found[f"{name}_{task}"] = loss.item()
     return found

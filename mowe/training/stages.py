@@ -7,7 +7,7 @@ from itertools import chain, count, islice
 import torch
 
 from mowe.data.manifest import Example
-from mowe.data.sampling import Sound, StepSampler, by_clip, limited, micro_batches
+from mowe.data.sampling import Sound, StepSampler, Telling, by_clip, limited, micro_batches
 from mowe.model.control import RoutingControl
 from mowe.training.config import PretrainingConfig, TuningConfig
 from mowe.training.dev import calibrate, dev_hearing, dev_losses, dev_naming
@@ -92,7 +92,14 @@ def _tuning(run: Run) -> Stage:
         name=TUNING,
         settings=own,
         dense_steps=0 if config.pretraining.steps else config.dense_steps,
-        sampler=replace(sampler, siblings=by_clip(drawn), follow_ups=own.follow_ups),
+        sampler=replace(
+            sampler,
+            siblings=by_clip(drawn),
+            follow_ups=own.follow_ups,
+            telling=Telling(
+                without=own.without_hints, wrong=own.wrong_hints, always=own.hinted_tasks
+            ),
+        ),
         step=_step(run, reads=True, naming_weight=own.naming_weight),
         optimizer=_optimizer(run, config.optimizer.rate, lora=config.optimizer.lora_rate),
         look=dev_losses,
