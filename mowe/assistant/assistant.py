@@ -24,6 +24,7 @@ from mowe.assistant.prompts import (
     asked_prompts,
     embedding,
     mean_vector,
+    with_tokens_of,
 )
 from mowe.assistant.routed import RoutedWindow, route_windows
 from mowe.assistant.stopwatch import Stopwatch
@@ -103,6 +104,7 @@ class Assistant:
         stop: threading.Event | None = None,
         memory: HeardMemory | None = None,
         hints: Collection[str] | None = None,
+        tokens: bool = True,
     ) -> Iterator[Answer]:
         """Answer the last turn; every item holds the text so far, the last one is `finished`.
 
@@ -120,6 +122,7 @@ class Assistant:
                 again; without one, the assistant's own, which fits a program with one user.
             hints: What the language model is told in text, some of `HINTS`; by default all that the
                 mixture has.
+            tokens: Give it the audio tokens, the paper's path; without them it has the hints alone.
 
         Raises:
             QuestionError: If the instruction is empty or too long, or there is no such hint.
@@ -138,7 +141,8 @@ class Assistant:
         yield replace(answer, timings=watch.read())
         said = self._said(recordings, memory, told, stop)
         watch.lap("transcript")
-        prompts, mode = asked_prompts(conversation, windows, said, self.max_audio_tokens, told)
+        given = windows if tokens else with_tokens_of(windows, [])
+        prompts, mode = asked_prompts(conversation, given, said, self.max_audio_tokens, told)
         heard = self.model.hints.transcriber is not None and TRANSCRIPT in told.hints
         written = tuple(map(as_dict, said)) if heard else ()
         lines = tuple("\n".join(some) for prompt in prompts for some in prompt.told)
@@ -253,11 +257,14 @@ class Assistant:
         control: RoutingControl | None = None,
         memory: HeardMemory | None = None,
         hints: Collection[str] | None = None,
+        tokens_of: Recording | None = None,
     ) -> float:
         """Log-probability that the reply to `ask` begins with these words, in nats.
 
         The token that would end the reply is left out of it. For a greedy answer under the same
         `control` this is the sum of the log-probabilities of its tokens, as `encode` cuts them.
+        Where `tokens_of` is given, the audio tokens of that recording stand in the place of their
+        own, behind which the hints are still about `recordings`.
 
         Raises:
             QuestionError: If the instruction is empty or too long, all of it does not fit, or `ask`
@@ -269,6 +276,9 @@ class Assistant:
         memory, told = memory or self.memory, self._told(hints)
         windows = self.listener.windows(recordings, control, memory)
         said = self._said(recordings, memory, told)
+        if tokens_of is not None:
+            others = self.listener.windows([tokens_of], control, memory)
+            windows = with_tokens_of(windows, others)
         prompts, mode = asked_prompts(conversation, windows, said, self.max_audio_tokens, told)
         if mode == APART:
             raise QuestionError(

@@ -1,7 +1,7 @@
 """What the language model is asked about the windows of a conversation (decision 0008)."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -104,6 +104,19 @@ def _by_recording(windows: list[Window]) -> list[torch.Tensor]:
     return [
         torch.cat([one.tokens for one in windows if one.recording == number]) for number in numbers
     ]
+
+
+def with_tokens_of(windows: Sequence[Window], others: Sequence[Window]) -> list[Window]:
+    """The windows with the audio tokens of other ones, which all stand where the first one's did.
+
+    Args:
+        windows: Of a conversation, in their order.
+        others: Whose tokens they get; none leaves them without any.
+    """
+    silent = [replace(one, tokens=one.tokens[:0]) for one in windows]
+    if not silent or not others:
+        return silent
+    return [replace(silent[0], tokens=torch.cat([one.tokens for one in others])), *silent[1:]]
 
 
 def _heading(window: Window) -> str:

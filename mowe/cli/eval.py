@@ -7,7 +7,10 @@ from mowe.evaluation.questions import questions_table
 from mowe.evaluation.run import EvaluationSettings, evaluate, evaluate_questions
 from mowe.evaluation.table import markdown
 
-TYPED = ("suite", "manifest", "out", "limit", "split", "seed", "baselines", "no_weak", "untrained")
+TYPED = (
+    *("suite", "manifest", "out", "limit", "split", "seed", "baselines"),
+    *("no_weak", "hints", "swap", "untrained"),
+)
 
 
 def run(desk: Desk) -> None:

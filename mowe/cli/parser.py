@@ -83,12 +83,16 @@ def _add_ask(commands: "Commands[argparse.ArgumentParser]") -> None:
     ask = commands.add_parser("ask", help="ask a question about each recording")
     ask.add_argument("files", nargs="+", metavar="FILE", type=Path)
     ask.add_argument("-q", "--question", required=True, help="what to ask about each of them")
-    ask.add_argument(
+    _add_hints(ask)
+    _add_text_options(ask)
+    _add_routing_options(ask)
+
+
+def _add_hints(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "--hints", type=_hints, metavar="none|HINT,HINT",
         help=f"what the language model is told in text beside the sound: {', '.join(HINTS)} (all)",
     )  # fmt: skip
-    _add_text_options(ask)
-    _add_routing_options(ask)
 
 
 def _hints(text: str) -> tuple[str, ...]:
@@ -173,6 +177,11 @@ def _add_eval(commands: "Commands[argparse.ArgumentParser]") -> None:
     score.add_argument("--seed", type=int, metavar="N", help="of the draw of examples (0)")
     score.add_argument("--baselines", help="none, all, or names with commas between (none)")
     score.add_argument("--no-weak", action="store_true", help="run no weak encoder")
+    score.add_argument(
+        "--swap", action="store_true",
+        help="measure how much less likely right answers are with another recording's audio tokens",
+    )  # fmt: skip
+    _add_hints(score)
     _add_checkpoint_options(score)
     score.set_defaults(inputs=("manifest", "questions"))
 

@@ -3,7 +3,7 @@
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -180,6 +180,8 @@ def answer_all(
     *,
     by: str = MODEL,
     control: RoutingControl | None = None,
+    hints: Collection[str] | None = None,
+    tokens: bool = True,
     change: Callable[[Recording, str], Recording] = lambda recording, _: recording,
 ) -> list[Row]:
     """One row per question: what was asked, expected and answered, and the routing.
@@ -190,6 +192,8 @@ def answer_all(
         ledger: Where answers are kept; those in it are not asked again.
         by: Their name in the ledger.
         control: Overrides of the routing.
+        hints: What the language model is told in text; None: all that it can be.
+        tokens: Give it the audio tokens.
         change: Of the recording before it is heard, with the example's identity.
 
     Raises:
@@ -201,7 +205,9 @@ def answer_all(
         sampling = Sampling(max_new_tokens=question.task.max_new_tokens)
         turns = conversation(question.example, recording)
         started = time.perf_counter()
-        *_, answer = assistant.stream(turns, sampling=sampling, control=control)
+        *_, answer = assistant.stream(
+            turns, sampling=sampling, control=control, hints=hints, tokens=tokens
+        )
         return {
             "answer": answer.text,
             "seconds": round(time.perf_counter() - started, 3),

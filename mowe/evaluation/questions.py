@@ -5,7 +5,7 @@ repeating what was heard is none; a transcript, where few of its words are wrong
 answered by the model itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,7 @@ def ask_all(
     questions: Sequence[ListedQuestion],
     ledger: Ledger,
     control: RoutingControl | None = None,
+    hints: Collection[str] | None = None,
 ) -> list[Row]:
     """A row a question: what was asked and answered, the routing, and whether it is right.
 
@@ -136,6 +137,7 @@ def ask_all(
         questions: What is asked.
         ledger: Where answers are kept; those in it are not asked again.
         control: Overrides of the routing.
+        hints: What the language model is told in text; None: all that it can be.
 
     Raises:
         AudioError: If a recording cannot be used.
@@ -147,7 +149,7 @@ def ask_all(
         for one in question.turns:
             heard = tuple(load_audio(path) for path in one.audio)
             turns.append(Turn("user", one.ask, heard))
-            *_, answer = assistant.stream(turns, sampling=sampling, control=control)
+            *_, answer = assistant.stream(turns, sampling=sampling, control=control, hints=hints)
             turns.append(Turn("assistant", answer.text))
         return {"answers": [one.text for one in turns[1::2]], **routing_of(answer)}
 

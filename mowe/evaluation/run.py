@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mowe.assistant import Assistant, load
+from mowe.config import HINTS
 from mowe.data.ledger import Ledger
 from mowe.data.manifest import read_manifest
 from mowe.data.origin import code_version, machine
@@ -20,6 +21,7 @@ from mowe.evaluation.pinned import transcript_normaliser
 from mowe.evaluation.questions import ask_all, by_group, questions_table, read_questions
 from mowe.evaluation.suites import check_tasks, find_suite
 from mowe.evaluation.summary import judged, summarize
+from mowe.evaluation.swaps import summarize_swaps, swap_all
 from mowe.evaluation.table import caption, markdown
 from mowe.evaluation.tasks import MANIFEST
 from mowe.files import file_sha256, replace_file
@@ -28,7 +30,7 @@ from mowe.model.control import RoutingControl
 # what an answer depends on
 _DECIDING = (
     *("checkpoint_sha256", "manifest_sha256", "questions_sha256"),
-    *("weak_encoders", "measures"),
+    *("weak_encoders", "measures", "hints"),
 )
 
 
@@ -47,6 +49,8 @@ class EvaluationSettings:
     seed: int = 0
     baselines: str = "none"
     no_weak: bool = False  # run no weak encoder
+    hints: tuple[str, ...] | None = None  # what is told in text; None: all that can be
+    swap: bool = False  # measure what another recording's audio tokens do to the right answers
     untrained: bool = False  # the checkpoint is a preset, with random weights
 
     def __post_init__(self) -> None:
@@ -86,10 +90,13 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
     ledger = _ledger(settings, about)
     normalise, normaliser = transcript_normaliser()
     rows = judged(
-        answer_all(assistant, questions, ledger, control=settings.control), normalise, suite.tasks
+        answer_all(assistant, questions, ledger, control=settings.control, hints=settings.hints),
+        normalise,
+        suite.tasks,
     )
     train = [one for one in examples if one.metadata.get("split") == "train"]
     bench = Bench(assistant, questions, train, ledger, settings.control)
+    swaps = {"swaps": summarize_swaps(swap_all(bench), settings.seed)} if settings.swap else {}
     beside = {
         name: judged(BASELINES[name](bench), normalise, suite.tasks)
         for name in find_baselines(settings.baselines)
@@ -101,6 +108,7 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
         "baselines": {
             name: summarize(lines, settings.seed, suite.tasks) for name, lines in beside.items()
         },
+        **swaps,
         "routing": summarize_routing(rows, settings.seed),
         "rows": rows,
         "baseline_rows": {name: [_short(row) for row in lines] for name, lines in beside.items()},
@@ -127,7 +135,7 @@ def evaluate_questions(settings: EvaluationSettings, questions: Path) -> dict[st
     assistant = load(settings.checkpoint, untrained=settings.untrained)
     about = _about(settings, assistant) | {"questions_sha256": file_sha256(questions)}
     ledger = _ledger(settings, about)
-    rows = ask_all(assistant, asked, ledger, settings.control)
+    rows = ask_all(assistant, asked, ledger, settings.control, settings.hints)
     result = about | {
         "questions": questions.name,
         "groups": by_group(rows, settings.seed),
@@ -146,6 +154,7 @@ def _refuse_suite(settings: EvaluationSettings) -> None:
         "task": bool(settings.tasks),
         "limit": settings.limit is not None,
         "baselines": bool(find_baselines(settings.baselines)),
+        "swap": settings.swap,
     }
     if named := [name for name, is_given in given.items() if is_given]:
         raise ConfigError(f"a list of questions is asked whole: leave out {', '.join(named)}")
@@ -169,6 +178,7 @@ def _about(settings: EvaluationSettings, assistant: Assistant) -> dict[str, Any]
         "seed": settings.seed,
         "limit": settings.limit,
         "weak_encoders": not settings.no_weak,
+        "hints": list(HINTS if settings.hints is None else settings.hints),
         "code": code_version(),
         "machine": machine(),
         "versions": origin.all_versions(),

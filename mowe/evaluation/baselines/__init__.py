@@ -9,6 +9,7 @@ from mowe.data.ledger import Ledger, Row
 from mowe.data.manifest import Example
 from mowe.errors import ConfigError
 from mowe.evaluation.asking import Question, answer_all, describe, hear, kept_rows
+from mowe.evaluation.baselines.cascade import cascade_rows
 from mowe.evaluation.baselines.cepstra import cepstra_rows
 from mowe.evaluation.baselines.majority import majority_rows
 from mowe.evaluation.baselines.noise import like_noise
@@ -60,9 +61,42 @@ def _transcribed(bench: Bench) -> list[Row]:
     return list(kept_rows(asked, bench.ledger, "transcribe", answer, describe))
 
 
+def _paper_path(bench: Bench) -> list[Row]:
+    """The audio tokens alone: nothing is told in text."""
+    return answer_all(
+        bench.assistant,
+        _told(bench),
+        bench.ledger,
+        by="paper-path",
+        control=bench.control,
+        hints=(),
+    )
+
+
+def _hints_alone(bench: Bench) -> list[Row]:
+    """What is told in text, without any audio token."""
+    return answer_all(
+        bench.assistant,
+        _told(bench),
+        bench.ledger,
+        by="hints-alone",
+        control=bench.control,
+        tokens=False,
+    )
+
+
+def _told(bench: Bench) -> Sequence[Question]:
+    """All questions, of a mixture that can be told anything in text."""
+    hints = bench.assistant.model.config.hints
+    return bench.questions if hints.heard or hints.transcript else ()
+
+
 BASELINES: Mapping[str, Callable[[Bench], list[Row]]] = {
     "majority": lambda bench: majority_rows(bench.questions, bench.train),
     "noise": _noise,
+    "paper-path": _paper_path,
+    "hints-alone": _hints_alone,
+    "cascade": lambda bench: cascade_rows(bench.assistant, bench.questions, bench.ledger),
     "cepstra": lambda bench: cepstra_rows(bench.questions, bench.train),
     "transcribe": _transcribed,
     "whisper-base": lambda bench: whisper_rows(BASE, bench.questions, bench.ledger),
