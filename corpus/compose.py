@@ -26,7 +26,7 @@ from corpus.wording import NUMBERS, capitalized, one_of
 logger = logging.getLogger(__name__)
 
 COUNTS: Mapping[str, Mapping[str, int]] = {  # clips, by size and split
-    "full": {"train": 2500, "dev": 240, "test": 240},
+    "full": {"train": 5000, "dev": 240, "test": 240},
     "small": {"train": 150, "dev": 50, "test": 50},
 }
 CLIPS_AN_EVENT = 6  # most composed clips for each event there is

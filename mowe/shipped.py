@@ -8,6 +8,8 @@ CHECKOUT = None if (PACKAGE / "analysis" / "__init__.py").is_file() else PACKAGE
 ASSETS = (CHECKOUT or PACKAGE) / "assets"
 DEFAULT_CHECKPOINT = "mini"
 CHECKPOINTS = {"mini": ASSETS / "mowe-mini"}
+# what guesses feelings, by the checkpoint that it fits; it has a licence of its own
+EMOTION_PARTS = {"mini": ASSETS / "mowe-mini-emotion"}
 EXAMPLES = ASSETS / "examples"
 MAP = ASSETS / "map"
 # where `mowe experiments run` writes; an installed copy looks below the folder it is started in

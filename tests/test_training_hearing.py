@@ -194,3 +194,21 @@ def test_an_assistant_tells_what_heads_hear_and_each_hint_can_be_left_out(tmp_pa
     assert likelihoods[0] != likelihoods[1]
     with pytest.raises(QuestionError, match="there is no hint smells"):
         assistant.ask([recording], "What is it?", hints=("smells",))
+
+
+def test_the_independent_router_has_a_rate_of_its_own(tmp_path):
+    rates = {"router_rate": 0.002, "independent_rate": 0.03}
+    run = build_run(settings(write_corpus(tmp_path), HEARING, optimizer=rates))
+    optimizer = build_stage(run, PRETRAINING).optimizer
+    peak = {
+        place: group["peak"]
+        for group in optimizer.param_groups
+        for place in map(id, group["params"])
+    }
+    router = dict(run.model.router.named_parameters())
+    assert peak[id(router.pop("independent_logits"))] == 0.03
+    assert {peak[id(one)] for one in router.values()} == {0.002}
+    assert len(peak) == sum(len(group["params"]) for group in optimizer.param_groups)
+    frozen = replace(run.config, train=("adapter",))
+    left = build_stage(replace(run, config=frozen), PRETRAINING).optimizer
+    assert [group["peak"] for group in left.param_groups] == [frozen.pretraining.rate]

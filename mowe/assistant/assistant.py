@@ -33,6 +33,8 @@ from mowe.checkpoint import MoWE
 from mowe.config import HINTS
 from mowe.errors import QuestionError
 from mowe.hints import Transcript, as_dict
+from mowe.hints.emotion import EMOTION
+from mowe.hints.heads import UtteranceHeads
 from mowe.hints.told import TRANSCRIPT
 from mowe.model.control import RoutingControl
 from mowe.model.language_model import Prompt
@@ -51,6 +53,7 @@ class Assistant:
         max_question_chars: int = 2000,
         max_audio_tokens: int = MAX_AUDIO_TOKENS,
         card: str = "",
+        emotion: UtteranceHeads | None = None,
     ) -> None:
         """Take a loaded model; LoRA is folded into its weights, so it can no longer be trained.
 
@@ -60,10 +63,12 @@ class Assistant:
             max_question_chars: Longest instruction.
             max_audio_tokens: Audio tokens in one prompt; beyond it, windows are answered apart.
             card: The checkpoint's model card in Markdown, empty where there is none.
+            emotion: The part that guesses feelings; with it they are told by default.
         """
         self.model = model.eval()
         self.model.language_model.fold()
-        self.listener = Listener(self.model)
+        self.listener = Listener(self.model, emotion)
+        self.hints = HINTS if emotion is None else (*HINTS, EMOTION)  # what can be told in text
         self.memory = HeardMemory()
         self.limits = limits or AudioLimits(kept_rate=max(model.sample_rates))
         self.max_question_chars = max_question_chars
@@ -120,8 +125,8 @@ class Assistant:
             stop: Set it to end early.
             memory: Where this person's recordings are remembered, so that no question hears them
                 again; without one, the assistant's own, which fits a program with one user.
-            hints: What the language model is told in text, some of `HINTS`; by default all that the
-                mixture has.
+            hints: What the language model is told in text, some of `self.hints`; by default all of
+                them that the mixture has.
             tokens: Give it the audio tokens, the paper's path; without them it has the hints alone.
 
         Raises:
@@ -143,10 +148,8 @@ class Assistant:
         watch.lap("transcript")
         given = windows if tokens else with_tokens_of(windows, [])
         prompts, mode = asked_prompts(conversation, given, said, self.max_audio_tokens, told)
-        heard = self.model.hints.transcriber is not None and TRANSCRIPT in told.hints
-        written = tuple(map(as_dict, said)) if heard else ()
         lines = tuple("\n".join(some) for prompt in prompts for some in prompt.told)
-        answer = replace(answer, mode=mode, transcripts=written, hints=lines)
+        answer = replace(answer, mode=mode, transcripts=self._written(said, told), hints=lines)
         text = ""
         for prompt in prompts:
             text = f"{text.strip()} {prompt.heading}".lstrip()
@@ -296,11 +299,13 @@ class Assistant:
         return last
 
     def _told(self, hints: Collection[str] | None) -> Told:
-        if unknown := sorted({*(hints or ())} - {*HINTS}):
+        if unknown := sorted({*(hints or ())} - {*self.hints}):
             raise QuestionError(
-                f"there is no hint {', '.join(unknown)}; there are {', '.join(HINTS)}"
+                f"there is no hint {', '.join(unknown)}; there are {', '.join(self.hints)}"
             )
-        return Told(HINTS if hints is None else tuple(hints), self.model.config.hints.labels)
+        emotion = self.listener.emotion
+        sets = {**self.model.config.hints.labels, **(emotion.sets if emotion is not None else {})}
+        return Told(self.hints if hints is None else tuple(hints), sets)
 
     def _said(
         self,
@@ -312,6 +317,10 @@ class Assistant:
         if TRANSCRIPT not in told.hints:
             return [Transcript() for _ in recordings]
         return self.listener.transcripts(recordings, memory, stop)
+
+    def _written(self, said: Sequence[Transcript], told: Told) -> tuple[dict[str, Any], ...]:
+        heard = self.model.hints.transcriber is not None and TRANSCRIPT in told.hints
+        return tuple(map(as_dict, said)) if heard else ()
 
     def _question(self, conversation: Sequence[Turn]) -> str:
         if not conversation or conversation[-1].role != "user":

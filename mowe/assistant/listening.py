@@ -17,6 +17,7 @@ from mowe.checkpoint import MoWE
 from mowe.errors import QuestionError
 from mowe.hints import Transcript
 from mowe.hints.events import step_levels
+from mowe.hints.heads import UtteranceHeads
 from mowe.hints.told import HeardSounds, heard_sounds
 from mowe.model import make_batch
 from mowe.model.control import RoutingControl
@@ -38,9 +39,9 @@ class HeardWindow(NamedTuple):
 class Listener:
     """Hears windows and speech with one mixture; a memory that it is given holds what it heard."""
 
-    def __init__(self, model: MoWE) -> None:
-        """Listen with a loaded mixture."""
-        self.model = model
+    def __init__(self, model: MoWE, emotion: UtteranceHeads | None = None) -> None:
+        """Listen with a loaded mixture, and with the part that guesses feelings, if it is there."""
+        self.model, self.emotion = model, emotion
         self._name = uuid.uuid4().hex  # of this mixture, in the keys of every memory
 
     def windows(
@@ -141,6 +142,9 @@ class Listener:
         if model.heads is not None:
             levels = step_levels(part.at(SAMPLE_RATE), SAMPLE_RATE)
             sounds = heard_sounds(model.heads, model.heads(*heard.fused), levels)
+            if self.emotion is not None:
+                guessed = {name: one[0].cpu() for name, one in self.emotion(*heard.fused).items()}
+                sounds = sounds._replace(labels={**sounds.labels, **guessed})
         found = HeardWindow(tokens, routing, pooled, sounds)
         memory.put(key, found, tokens.nbytes + pooled.nbytes + _EVENT_BYTES * _count(sounds))
         return found

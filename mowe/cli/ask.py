@@ -54,7 +54,7 @@ def _answer(
     stop = threading.Event()
     turn = Turn("user", question, (recording,))
     answers = desk.assistant.stream(
-        [turn], sampling=sampling, control=desk.control, stop=stop, hints=options.hints
+        [turn], sampling=sampling, control=desk.control, stop=stop, hints=desk.hints
     )
     # with --json the growing text goes where it cannot spoil the result
     screen = sys.stderr if options.json else desk.out

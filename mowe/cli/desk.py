@@ -66,10 +66,19 @@ class Desk:
         else:
             from mowe.assistant import load
 
-            assistant = load(options.model, untrained=options.untrained)
+            emotion = getattr(options, "emotion", False)  # of commands that ask
+            assistant = load(options.model, untrained=options.untrained, emotion=emotion)
         if assistant.notice:
             tell(f"note: {assistant.notice}")
         return assistant
+
+    @property
+    def hints(self) -> tuple[str, ...] | None:
+        """What is to be told in text; None: all that can be."""
+        options = self.options
+        if options.hints is None or not options.emotion:
+            return options.hints
+        return (*options.hints, "emotion")
 
     @cached_property
     def control(self) -> "RoutingControl":

@@ -9,7 +9,7 @@ from mowe.evaluation.table import markdown
 
 TYPED = (
     *("suite", "manifest", "out", "limit", "split", "seed", "baselines"),
-    *("no_weak", "hints", "swap", "untrained"),
+    *("no_weak", "swap", "untrained", "emotion"),
 )
 
 
@@ -25,6 +25,7 @@ def run(desk: Desk) -> None:
         checkpoint=options.model,
         tasks=tuple(options.task),
         measures=dict(options.measure),
+        hints=desk.hints,
         **typed,
     )
     if options.untrained:

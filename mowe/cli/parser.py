@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+from mowe.cli.research import Commands, add_experiments, add_pool
 from mowe.config import HINTS
 from mowe.evaluation.tasks import MANIFEST, MEASURES, SUITES
 from mowe.shipped import DEFAULT_CHECKPOINT
@@ -69,14 +70,11 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (
         *(_add_ask, _add_transcribe, _add_route, _add_train, _add_eval, _add_corpus, _add_report),
-        *(_add_health, _add_map, _add_doctor, _add_export, _add_experiments, _add_pool),
+        *(_add_health, _add_map, _add_doctor, _add_export, add_experiments, add_pool),
         *(_add_worth, _add_routing_diff),
     ):
         add(commands)
     return parser
-
-
-Commands = argparse._SubParsersAction  # argparse has no public name for it
 
 
 def _add_ask(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -84,6 +82,7 @@ def _add_ask(commands: "Commands[argparse.ArgumentParser]") -> None:
     ask.add_argument("files", nargs="+", metavar="FILE", type=Path)
     ask.add_argument("-q", "--question", required=True, help="what to ask about each of them")
     _add_hints(ask)
+    _add_emotion(ask)
     _add_text_options(ask)
     _add_routing_options(ask)
 
@@ -93,6 +92,15 @@ def _add_hints(command: argparse.ArgumentParser) -> None:
         "--hints", type=_hints, metavar="none|HINT,HINT",
         help=f"what the language model is told in text beside the sound: {', '.join(HINTS)} (all)",
     )  # fmt: skip
+
+
+def _add_emotion(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--emotion",
+        action="store_true",
+        help="guess how voices feel, by a part learnt from actors: not for commercial use, nor for "
+        "decisions about people",
+    )
 
 
 def _hints(text: str) -> tuple[str, ...]:
@@ -182,6 +190,7 @@ def _add_eval(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="measure how much less likely right answers are with another recording's audio tokens",
     )  # fmt: skip
     _add_hints(score)
+    _add_emotion(score)
     _add_checkpoint_options(score)
     score.set_defaults(inputs=("manifest", "questions"))
 
@@ -201,63 +210,6 @@ def _add_corpus(commands: "Commands[argparse.ArgumentParser]") -> None:
         corpus.add_argument(f"--{name}", type=Path, metavar="FOLDER", help=text)
     for name, text in _CORPUS_TOOLS.items():
         corpus.add_argument(f"--{name}", metavar="COMMAND", help=text)
-
-
-def _add_experiments(commands: "Commands[argparse.ArgumentParser]") -> None:
-    experiments = commands.add_parser(
-        "experiments", help="train arms that differ in one thing, and compare them"
-    )
-    steps = experiments.add_subparsers(dest="step", required=True, metavar="STEP")
-    listed = steps.add_parser("list", help="the experiments, their claims and arms")
-    run = steps.add_parser("run", help="train what is missing, and write the result files")
-    run.add_argument("names", nargs="+", metavar="NAME", help="experiments, or all")
-    run.add_argument(
-        "--manifest", type=Path, required=True, help="of a built corpus; its labels are the tasks"
-    )
-    run.add_argument(
-        "--scale",
-        choices=("fast", "lm"),
-        default="fast",
-        help="lm: through a language model (fast)",
-    )
-    run.add_argument(
-        "--seeds", type=int, metavar="N", help="of every arm (as each experiment says)"
-    )
-    run.add_argument("--folder", type=Path, help="features and runs (built/experiments)")
-    run.add_argument("--out", type=Path, help="result files (results/experiments)")
-    run.add_argument("--jobs", type=int, default=1, metavar="N", help="arms side by side (1)")
-    run.add_argument(
-        "--test", action="store_true", help="judge on the test split: once, when all is chosen"
-    )
-    drivers = steps.add_parser("drivers", help="ask trained routers what drives their choice")
-    drivers.add_argument("--manifest", type=Path, required=True, help="of a built corpus")
-    drivers.add_argument("--seeds", type=int, metavar="N", help="of both arms (3)")
-    drivers.add_argument("--folder", type=Path, help="features and rows (built/experiments)")
-    drivers.add_argument("--out", type=Path, help="the result file (results/drivers.json)")
-    report = steps.add_parser("report", help="the pages about what was measured")
-    report.add_argument("--results", type=Path, help="result files (results/experiments)")
-    report.add_argument("--out", type=Path, help="folder of the pages (docs)")
-    report.add_argument("--readme", type=Path, help="put the verdicts between its marks")
-    for step in (listed, report):
-        step.set_defaults(inputs=())
-    for step in (run, drivers):
-        step.set_defaults(inputs=("manifest",))
-
-
-def _add_pool(commands: "Commands[argparse.ArgumentParser]") -> None:
-    pool = commands.add_parser("pool", help="measure an encoder of your own beside the pool")
-    steps = pool.add_subparsers(dest="step", required=True, metavar="STEP")
-    add = steps.add_parser("add", help="train it beside a random twin, and write the mixture")
-    add.add_argument("source", metavar="hub:OWNER/NAME|folder:PATH")
-    add.add_argument("--family", required=True, help="such as ssl or whisper")
-    add.add_argument("--name", help="in tables (the last part of the source)")
-    add.add_argument("--manifest", type=Path, required=True, help="of a built corpus")
-    add.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="worth and mixture")
-    add.add_argument("--preset", default="mini", help="whose pool it joins (%(default)s)")
-    add.add_argument("--seeds", type=int, metavar="N", help="of every arm (3)")
-    add.add_argument("--folder", type=Path, help="features and runs (built/experiments)")
-    add.add_argument("--jobs", type=int, metavar="N", help="arms side by side (1)")
-    add.set_defaults(inputs=("manifest",))
 
 
 def _add_worth(commands: "Commands[argparse.ArgumentParser]") -> None:

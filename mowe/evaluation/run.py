@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from mowe.assistant import Assistant, load
-from mowe.config import HINTS
 from mowe.data.ledger import Ledger
 from mowe.data.manifest import read_manifest
 from mowe.data.origin import code_version, machine
@@ -52,6 +51,7 @@ class EvaluationSettings:
     hints: tuple[str, ...] | None = None  # what is told in text; None: all that can be
     swap: bool = False  # measure what another recording's audio tokens do to the right answers
     untrained: bool = False  # the checkpoint is a preset, with random weights
+    emotion: bool = False  # with the part that guesses feelings
 
     def __post_init__(self) -> None:
         find_suite(self.suite)
@@ -85,7 +85,7 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
         limit=settings.limit,
         seed=settings.seed,
     )
-    assistant = load(settings.checkpoint, untrained=settings.untrained)
+    assistant = load(settings.checkpoint, untrained=settings.untrained, emotion=settings.emotion)
     about = _about(settings, assistant)
     ledger = _ledger(settings, about)
     normalise, normaliser = transcript_normaliser()
@@ -132,7 +132,7 @@ def evaluate_questions(settings: EvaluationSettings, questions: Path) -> dict[st
     """
     _refuse_suite(settings)
     asked = read_questions(questions, settings.manifest.parent, settings.split)
-    assistant = load(settings.checkpoint, untrained=settings.untrained)
+    assistant = load(settings.checkpoint, untrained=settings.untrained, emotion=settings.emotion)
     about = _about(settings, assistant) | {"questions_sha256": file_sha256(questions)}
     ledger = _ledger(settings, about)
     rows = ask_all(assistant, asked, ledger, settings.control, settings.hints)
@@ -178,7 +178,7 @@ def _about(settings: EvaluationSettings, assistant: Assistant) -> dict[str, Any]
         "seed": settings.seed,
         "limit": settings.limit,
         "weak_encoders": not settings.no_weak,
-        "hints": list(HINTS if settings.hints is None else settings.hints),
+        "hints": list(assistant.hints if settings.hints is None else settings.hints),
         "code": code_version(),
         "machine": machine(),
         "versions": origin.all_versions(),

@@ -91,7 +91,11 @@ class UtteranceHeads(nn.Module):
 
     def forward(self, frames: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Logits of each set, `(batch, labels)` float32, divided by their temperature."""
-        hidden = F.gelu(self.hidden(self.scaled(frame_statistics(frames, mask))))
+        return self.told(frame_statistics(frames, mask))
+
+    def told(self, statistics: Tensor) -> dict[str, Tensor]:
+        """The same, from `frame_statistics`."""
+        hidden = F.gelu(self.hidden(self.scaled(statistics)))
         return {
             name: self.outputs[name](hidden).float() / temperature
             for name, temperature in zip(self.sets, self.temperatures, strict=True)

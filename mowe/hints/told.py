@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mowe.config import HINTS
+from mowe.hints.emotion import EMOTION, SURE
 from mowe.hints.events import SoundEvent, decode_events
 from mowe.hints.heads import HeadLogits, Heads, sure_label
 from mowe.hints.lines import SpokenStretch, VoiceGuess, hint_lines, spelled
@@ -97,7 +98,7 @@ def told_of(
         said: What is said in it.
         heard: What sounds in it; None where no head hears.
         sets: Labels by set.
-        hints: Which of `HINTS` are given.
+        hints: Which of `HINTS` are given, `emotion` perhaps among them.
     """
     given = {*hints}
     if heard is None:
@@ -108,9 +109,13 @@ def told_of(
     if TRANSCRIPT in given and said.segments:
         start, end = said.segments[0].start, said.segments[-1].end
         spoken = [SpokenStretch(said.language, start, end, said.text)]
-    voice = None
+    gender = feeling = ""
     if VOICE in given and "gender" in heard.labels:
-        voice = VoiceGuess(sure_label(heard.labels["gender"], sets["gender"], _SURE), 1)
+        gender = sure_label(heard.labels["gender"], sets["gender"], _SURE)
+    if EMOTION in given and EMOTION in heard.labels:
+        feeling = sure_label(heard.labels[EMOTION], sets[EMOTION], SURE)
+    guessed = (VOICE in given and "gender" in heard.labels) or feeling
+    voice = VoiceGuess(gender, 1, feeling) if guessed else None
     events = heard.events if EVENTS in given else ()
     if spoken:
         events = tuple(one for one in events if one.name != SPEAKING)

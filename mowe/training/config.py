@@ -37,7 +37,8 @@ class OptimizerConfig(SettingsSection):
 
     SECTION: ClassVar[str] = "optimizer"
     rate: float = number(3e-4, zero=False)  # of projections and adapter
-    router_rate: float = number(1e-3, zero=False)
+    router_rate: float = number(1e-3, zero=False)  # of the data-dependent router
+    independent_rate: float = number(1e-3, zero=False)  # of the other one, a number an encoder
     lora_rate: float = number(2e-4, zero=False)
     encoder_rate: float = number(1e-5, zero=False)
     weight_decay: float = number(0.01)

@@ -19,15 +19,19 @@ def build_optimizer(
     Args:
         model: The mixture.
         names: What a run trains, as in `train`.
-        peaks: Peak rate of all that can be trained in a stage, by the same names.
+        peaks: Peak rate of all that can be trained in a stage, by the same names; `independent` is
+            the data-independent router's, `router` the other's.
         weight_decay: Of every parameter.
 
     Raises:
         ConfigError: If the encoders are named, and the mixture trains none.
     """
     lora = [one for name, one in model.language_model.named_parameters() if is_lora(name)]
+    router = {} if model.router is None else dict(model.router.named_parameters())
+    independent = router.pop("independent_logits", None)
     rooms = {
-        "router": [] if model.router is None else list(model.router.parameters()),
+        "router": list(router.values()),
+        "independent": [] if independent is None else [independent],
         "fusion": list(model.fusion.parameters()),
         "adapter": list(model.adapter.parameters()),
         "heads": [] if model.heads is None else list(model.heads.parameters()),
@@ -39,7 +43,8 @@ def build_optimizer(
             f"train names 'encoders', but preset {model.config.preset!r} trains none: give one of "
             "its encoders `train` 'lora' or 'full', or leave them out"
         )
-    trained = {name: rooms[name] for name in peaks if name in names and rooms[name]}
+    named = {*names, "independent"} if "router" in names else {*names}
+    trained = {name: rooms[name] for name in peaks if name in named and rooms[name]}
     model.requires_grad_(False)
     for parameter in chain(*trained.values()):
         parameter.requires_grad_(True)

@@ -132,6 +132,7 @@ def _step(run: Run, *, reads: bool, naming_weight: float) -> Step:
 
 def _optimizer(run: Run, rate: float, **more: float) -> torch.optim.Optimizer:
     rates = run.config.optimizer
-    peaks = {"fusion": rate, "adapter": rate, "router": rates.router_rate, **more}
+    peaks = {"fusion": rate, "adapter": rate, **more}
+    peaks |= {"router": rates.router_rate, "independent": rates.independent_rate}
     peaks["encoders"] = rates.encoder_rate
     return build_optimizer(run.model, run.config.train, peaks, rates.weight_decay)
