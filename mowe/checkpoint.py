@@ -36,6 +36,7 @@ from mowe.presets import preset
 logger = logging.getLogger(__name__)
 
 COMPONENTS_FILE = "components.json"
+HEADS = "heads."  # how tensors of the heads of the hints begin
 _AGAIN = "copy the whole checkpoint again"
 MAX_FILE_SIZE = "15MB"  # so that every file stays below 16 MB
 _BUILD_SEED = 0  # random components are the same in every process
@@ -82,7 +83,7 @@ class MoWE(
     def trained_state(self) -> dict[str, Tensor]:
         """What training changes: see `MoWEModel.trained_state`; with the heads of the hints."""
         heads = {} if self.heads is None else self.heads.state_dict()
-        return super().trained_state() | {f"heads.{name}": one for name, one in heads.items()}
+        return super().trained_state() | {f"{HEADS}{name}": one for name, one in heads.items()}
 
     def adapt_unnamed(self, features: Features) -> Heard:
         """`adapt` by the paper's path alone: an adapter that names puts no names among tokens."""

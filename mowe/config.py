@@ -178,6 +178,12 @@ class HintsConfig:
         """Whether heads on the fused frames hear anything."""
         return bool(self.sounds or self.labels)
 
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Those of `HINTS` that there are."""
+        there = (bool(self.transcript), bool(self.sounds), "gender" in self.labels)
+        return tuple(name for name, given in zip(HINTS, there, strict=True) if given)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelConfig:

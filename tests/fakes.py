@@ -26,6 +26,7 @@ class FakeAssistant:
     preset = "fake"
     device = "cpu"
     notice = ""
+    hints = ("transcript", "events", "voice")
     card = "# fake\n\n## Trained on\n\nNothing, see [here](rows.json).\n\n## Measured\n\nNo.\n"
 
     def __init__(self, words=12, step_seconds=0.02):
@@ -37,7 +38,7 @@ class FakeAssistant:
         self.working = 0  # answers being made right now
         self.most_working = 0
         self.memories: list[HeardMemory | None] = []  # what the callers passed
-        self.hints: list[tuple[str, ...] | None] = []  # the same
+        self.told: list[tuple[str, ...] | None] = []  # the same, of hints
         self.seen: list[tuple[tuple[Turn, ...], Sampling, object]] = []
 
     def stream(
@@ -52,7 +53,7 @@ class FakeAssistant:
     ) -> Iterator[Answer]:
         sampling, stop = sampling or Sampling(), stop or threading.Event()
         self.memories.append(memory)
-        self.hints.append(hints)
+        self.told.append(hints)
         self.seen.append((tuple(conversation), sampling, control))
         question = conversation[-1].text.strip()
         if not question:

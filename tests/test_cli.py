@@ -95,7 +95,7 @@ def broken(tmp_path):
 )
 def test_ask_says_which_hints_are_given(run, clip, fake, typed, hints):
     assert run("ask", clip, "-q", "What is this?", *typed)[0] == 0
-    assert fake.hints == [hints]
+    assert fake.told == [hints]
 
 
 def test_ask_prints_the_text_and_tells_the_rest_on_standard_error(run, clip):

@@ -19,7 +19,7 @@ from mowe.ui.ask.conversation import Conversation
 from mowe.ui.ask.handlers import AskEvents
 from mowe.ui.ask.kept_audio import AudioBudget
 
-GREEDY = (200, 0.0, 0.9, 0, "learned")
+GREEDY = (200, 0.0, 0.9, 0, "learned", ["transcript"])
 SECOND = 16_000 * 2  # bytes of a second as it is kept
 LET_GO = "had to make room for other recordings; attach the same file again"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from trainings import HEARING, settings, write_corpus
+from trainings import HEARING, settings, write_corpus, write_mixture
 
 from mowe.assistant import Assistant, Sampling
 from mowe.audio import load_audio
@@ -212,3 +212,23 @@ def test_the_independent_router_has_a_rate_of_its_own(tmp_path):
     frozen = replace(run.config, train=("adapter",))
     left = build_stage(replace(run, config=frozen), PRETRAINING).optimizer
     assert [group["peak"] for group in left.param_groups] == [frozen.pretraining.rate]
+
+
+def test_a_mixture_that_tells_nothing_may_start_from_what_heads_taught(tmp_path):
+    corpus = write_corpus(tmp_path)
+    few = {"steps": 1, "batch": 2}
+    hearing = settings(corpus, HEARING, pretraining=few, tuning={"steps": 0})
+    start = train(hearing)
+    pure = replace(HEARING, preset="pure", hints=HintsConfig())
+    config = settings(
+        corpus, pure, tuning=few, start=str(start), output=str(tmp_path / "pure"), train=["lora"]
+    )
+    model = MoWE.from_pretrained(train(config))
+    assert (model.heads, model.config.preset) == (None, "pure")
+    before, after = MoWE.from_pretrained(start).trained_state(), model.trained_state()
+    kept = [name for name in after if name.startswith(("router.", "fusion.", "adapter."))]
+    assert kept
+    assert all(torch.equal(before[name], after[name]) for name in kept)
+    other = replace(pure, weak_dim=2 * pure.weak_dim)
+    with pytest.raises(ConfigError, match="holds another mixture"):
+        train(replace(config, preset=write_mixture(tmp_path, other)))

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -24,6 +25,7 @@ from mowe.errors import AudioError
 from mowe.model.control import RoutingControl
 from mowe.ui.ask import conversation as conversations
 from mowe.ui.ask.conversation import Conversation
+from mowe.ui.ask.facts import answer_facts
 from mowe.ui.ask.handlers import AskEvents
 from mowe.ui.ask.parts import card_section
 from mowe.ui.ask.routing_control import routing_choices, routing_control, routing_words
@@ -31,7 +33,7 @@ from mowe.ui.shared.examples import read_examples
 from mowe.ui.shared.gpu import MAX_SECONDS, gpu_seconds
 from mowe.ui.specialization import layout as specialization
 
-GREEDY = (200, 0.0, 0.9, 0, "learned")
+GREEDY = (200, 0.0, 0.9, 0, "learned", ["transcript"])
 
 
 @pytest.fixture
@@ -122,7 +124,7 @@ def test_several_recordings_can_go_with_one_question(events, clip, tmp_path):
 
 
 def test_every_setting_reaches_the_model(events, clip):
-    ask(events, Conversation(), clip, "Why?", (50, 0.7, 0.8, 3, "force:speaker"))
+    ask(events, Conversation(), clip, "Why?", (50, 0.7, 0.8, 3, "force:speaker", []))
     _, sampling, control = events.assistant.seen[-1]
     assert sampling == Sampling(max_new_tokens=50, temperature=0.7, top_p=0.8, seed=3)
     assert control == RoutingControl(force=("speaker",))
@@ -265,12 +267,12 @@ def test_the_download_holds_the_whole_conversation(events, clip):
 
 
 def test_the_right_hand_side_says_how_to_get_the_same_answer(events, clip):
-    _, updates = ask(events, Conversation(), clip, "Why?", (50, 0.7, 0.8, 3, "none"))
+    _, updates = ask(events, Conversation(), clip, "Why?", (50, 0.7, 0.8, 3, "none", []))
     facts = dict(updates[-1][6]["lines"])
     assert facts["Heard: tone.wav"] == "16 kHz mono, used as it is."
     assert facts["Windows"] == "all windows together."
     assert facts["Reproduce"].startswith(
-        "preset fake; temperature 0.7, top-p 0.8, seed 3; at most 50 tokens; no weak encoder; mowe"
+        "preset fake; temperature 0.7, top-p 0.8, seed 3; at most 50 tokens; no weak encoder; told in text: nothing; mowe"
     )
     assert [label for label, _ in updates[-1][6]["stats"]] == [
         "First word", "Encoders", "Tokens", "Total",
@@ -329,7 +331,9 @@ def test_a_longer_clip_asks_for_more_gpu_time_up_to_a_limit(events, clip, tmp_pa
 
 
 def test_what_a_lent_gpu_is_given_and_gives_back_can_be_pickled(events, clip):
-    conversation, _ = ask(events, Conversation(), clip, "Why?", (50, 0.7, 0.8, 3, "dense"))
+    conversation, _ = ask(
+        events, Conversation(), clip, "Why?", (50, 0.7, 0.8, 3, "dense", ["voice"])
+    )
     turns, sampling, control = events.assistant.seen[-1]
     sent = pickle.loads(pickle.dumps((turns, sampling, control)))
     assert sent[1:] == (sampling, control)
@@ -506,3 +510,31 @@ def test_visitors_see_what_the_model_was_trained_on_and_not_the_rest_of_its_card
     assert card_section(card, "Trained on") == "**Trained on**\n\nNothing, see here."
     assert card_section(card, "What it cannot do") == ""
     assert card_section("", "Trained on") == ""
+
+
+def test_what_the_model_is_told_in_text_can_be_chosen_and_is_shown(events):
+    fake = events.assistant
+    conversation, _ = ask(events, Conversation(), None, "Hello?", (*GREEDY[:-1], ["events"]))
+    assert fake.told[-1] == ("events",)
+    reply = conversation.replies[-1]
+    assert reply.hints == ("events",)
+    assert conversation.to_dict()["turns"][-1]["hints"] == ["events"]
+    lines = ("Length: 2.0 s.\nSounds: a dog barking 0.1-0.9 s.",)
+    audio = ({"name": "a.wav", "sentence": "a.wav: 2.00 s."},)
+    facts = answer_facts(replace(reply.answer, hints=lines, audio=audio), reply.sampling, "learned")
+    assert ["Told in text: a.wav", lines[0]] in facts["lines"]
+    apart = replace(reply.answer, hints=lines * 2, audio=audio)
+    shown_lines = answer_facts(apart, reply.sampling, "learned")["lines"]
+    assert shown_lines.count(["Told in text: a.wav", lines[0]]) == 2
+
+
+def test_feelings_are_off_until_they_are_ticked(tmp_path):
+    fake = FakeAssistant()
+    fake.hints = (*fake.hints, "emotion")
+    app = ui.build_app(fake, tmp_path)
+    boxes = [one for one in app.blocks.values() if getattr(one, "elem_id", "") == "hints"]
+    assert [one.value for one in boxes] == [["transcript", "events", "voice"]]
+    assert "CC BY-NC-SA 4.0" in boxes[0].info
+    plain = ui.build_app(FakeAssistant(), tmp_path)
+    (box,) = [one for one in plain.blocks.values() if getattr(one, "elem_id", "") == "hints"]
+    assert "RAVDESS" not in box.info

@@ -68,7 +68,8 @@ class Assistant:
         self.model = model.eval()
         self.model.language_model.fold()
         self.listener = Listener(self.model, emotion)
-        self.hints = HINTS if emotion is None else (*HINTS, EMOTION)  # what can be told in text
+        # what the language model can be told in text
+        self.hints = (*model.config.hints.given, *(() if emotion is None else (EMOTION,)))
         self.memory = HeardMemory()
         self.limits = limits or AudioLimits(kept_rate=max(model.sample_rates))
         self.max_question_chars = max_question_chars
@@ -299,9 +300,10 @@ class Assistant:
         return last
 
     def _told(self, hints: Collection[str] | None) -> Told:
-        if unknown := sorted({*(hints or ())} - {*self.hints}):
+        known = {*HINTS, *self.hints}
+        if unknown := sorted({*(hints or ())} - known):
             raise QuestionError(
-                f"there is no hint {', '.join(unknown)}; there are {', '.join(self.hints)}"
+                f"there is no hint {', '.join(unknown)}; there are {', '.join(sorted(known))}"
             )
         emotion = self.listener.emotion
         sets = {**self.model.config.hints.labels, **(emotion.sets if emotion is not None else {})}

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from mowe.hints.events import SoundEvent, describe_events
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+LENGTH = "Length: "  # how what is told of a recording begins
 _STRING = 5  # digits in a row from which figures are read out one by one, as in a phone number
 _FIGURES = re.compile(r"\d(?:[\d,.\s-]*\d)?")  # with what may stand between them
 
@@ -71,7 +72,7 @@ def hint_lines(
         voice: Of who speaks; None where nobody does.
         events: In the order they begin.
     """
-    lines = [f"Length: {seconds:.1f} s."]
+    lines = [f"{LENGTH}{seconds:.1f} s."]
     for one in spoken:
         lines.append(
             f"Speech ({one.language}) {one.start:.1f}-{one.end:.1f} s: {spelled(one.text)}"

@@ -10,8 +10,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, parse_flag_from_env
 
-from mowe.checkpoint import MoWE, fast_dtype, load_trained, read_config, read_trained
-from mowe.config import MoWEConfig, NamingConfig, from_dict
+from mowe.checkpoint import HEADS, MoWE, fast_dtype, load_trained, read_config, read_trained
+from mowe.config import HintsConfig, MoWEConfig, NamingConfig, from_dict
 from mowe.data.features import FeatureStore
 from mowe.data.manifest import Example, read_manifest
 from mowe.data.sampling import Sound, by_task, check_task_weights, limited, upsampled
@@ -95,7 +95,10 @@ def build_run(config: TrainingConfig) -> Run:
 def _model(config: TrainingConfig, mixture: MoWEConfig, device: str) -> MoWE:
     model = MoWE.from_config(mixture, device=device)
     if config.start is not None:
-        load_trained(model, read_trained(config.start))
+        state = read_trained(config.start)
+        if model.heads is None:  # they taught the routers, and are left behind
+            state = {name: one for name, one in state.items() if not name.startswith(HEADS)}
+        load_trained(model, state)
     elif isinstance(mixture.adapter, NamingConfig):
         rows = model.language_model.embedding.weight.detach().float()
         model.adapter.get_buffer("text_length").copy_(rows.norm(dim=-1).mean())
@@ -143,10 +146,10 @@ def _with_names(
     mixture: MoWEConfig, config: TrainingConfig, groups: dict[str, list[Example]]
 ) -> MoWEConfig:
     """The mixture with what its adapter shall name, or its heads shall hear."""
-    if not isinstance(mixture.adapter, NamingConfig) and not mixture.hints.heads:
-        return mixture
     if config.start is not None:
         return _started(config.start, mixture)
+    if not isinstance(mixture.adapter, NamingConfig) and not mixture.hints.heads:
+        return mixture
     if not isinstance(mixture.adapter, NamingConfig):
         return replace(mixture, hints=known_hints(groups, mixture.hints, config.pretraining.least))
     events, names = known_names(groups, config.pretraining.tasks)
@@ -154,8 +157,14 @@ def _with_names(
 
 
 def _started(start: Path, mixture: MoWEConfig) -> MoWEConfig:
-    """The mixture of the checkpoint that a run starts from, with what it learnt to tell apart."""
+    """The mixture of the checkpoint that a run starts from, with what it learnt to tell apart.
+
+    One that tells nothing in text may start from one that does: what its heads taught the routers
+    and the projections is kept, the heads are not.
+    """
     found = read_config(start)
+    if mixture.hints == HintsConfig():
+        found = replace(found, preset=mixture.preset, hints=mixture.hints)
     fresh = found.adapter
     if isinstance(fresh, NamingConfig):
         fresh = replace(fresh, events=(), names={}, statistics=(), decoded=False)

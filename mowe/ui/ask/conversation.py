@@ -32,6 +32,7 @@ class Reply:
     answer: Answer
     sampling: Sampling
     routing: str  # a value of the routing control
+    hints: tuple[str, ...] = ()  # what the language model was told in text
 
 
 class Cleared:
@@ -134,6 +135,7 @@ class Conversation:
                 plain["answer"] = reply.answer.to_dict()
                 plain["sampling"] = asdict(reply.sampling)
                 plain["routing"] = reply.routing
+                plain["hints"] = list(reply.hints)
             turns.append(plain)
         return {"format": "mowe-conversation-1", "turns": turns}
 

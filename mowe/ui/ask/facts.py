@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from mowe.assistant import Answer, Sampling
+from mowe.hints.lines import LENGTH
 
 # `textContent` is the point: values in an HTML template would be evaluated.
 DRAW = """
@@ -95,6 +96,7 @@ def answer_facts(answer: Answer, sampling: Sampling, routing: str) -> dict[str, 
             answer.audio[: len(answer.transcripts)], answer.transcripts, strict=True
         )
     ]
+    lines += _told(answer)
     lines.append(["Windows", _windows(answer)])
     lines += [["Router certainty", _certainty(answer)]] if answer.windows else []
     lines.append(["Reproduce", reproduce(answer, sampling, routing)])
@@ -118,6 +120,15 @@ def said(transcript: Mapping[str, Any]) -> str:
     if not transcript["text"]:
         return "nobody speaks."
     return f"«{transcript['text']}» ({transcript['language']}, written down by {WRITER})."
+
+
+def _told(answer: Answer) -> list[list[str]]:
+    """The lines that stood beside the audio tokens, where they are more than the words."""
+    told = [one for one in answer.hints if one.startswith(LENGTH)]
+    names = [one["name"] for one in answer.audio]
+    if len(told) != len(names):  # window by window
+        names = [names[-1] if names else ""] * len(told)
+    return [[f"Told in text: {name}", lines] for name, lines in zip(names, told, strict=True)]
 
 
 def _windows(answer: Answer) -> str:

@@ -68,10 +68,11 @@ class AskEvents:
         sampling: Sampling,
         control: RoutingControl | None,
         memory: HeardMemory,
+        hints: Sequence[str] | None,
     ) -> Iterator[Answer]:
         with plain_errors():  # here, since a lent GPU's process passes on no other error
             yield from self.assistant.stream(
-                turns, sampling=sampling, control=control, memory=memory
+                turns, sampling=sampling, control=control, memory=memory, hints=hints
             )
 
     def begin(
@@ -116,6 +117,7 @@ class AskEvents:
         top_p: float,
         seed: float,
         routing: str,
+        hints: Sequence[str],
     ) -> Iterator[tuple[Any, ...]]:
         """Stream the reply: conversation, chat, the emptied inputs, facts, routing, picture.
 
@@ -128,9 +130,11 @@ class AskEvents:
             sampling = _sampling(max_new_tokens, temperature, top_p, seed)
             turns = self.uploads.turns(conversation)
         words = routing_words(routing, self.assistant.encoder_names)
+        words += f"; told in text: {', '.join(hints) or 'nothing'}"
         newest = len(conversation.recordings) - 1
         shown, first = 0.0, True
-        answers = self.stream(turns, sampling, routing_control(routing), conversation.memory)
+        control, memory = routing_control(routing), conversation.memory
+        answers = self.stream(turns, sampling, control, memory, tuple(hints))
         # a closed page or a Stop ends the decoding now, not at collection
         with self.budget.answering(conversation.kept), closing(answers):
             for answer in answers:
@@ -139,7 +143,8 @@ class AskEvents:
                 now = time.monotonic()
                 if not (first or answer.finished) and now - shown < MIN_UPDATE_SECONDS:
                     continue
-                conversation = conversation.answered(Reply(answer, sampling, routing))
+                reply = Reply(answer, sampling, routing, tuple(hints))
+                conversation = conversation.answered(reply)
                 inputs = empty_inputs() if first else unchanged(Inputs)
                 charts = routing_values(conversation, newest) if first else unchanged(RouterChart)
                 timeline = answer.finished and len(answer.windows) > 1
@@ -214,6 +219,7 @@ class AskEvents:
         top_p: float = 0.9,
         seed: float = 0,
         routing: str = "learned",
+        hints: Sequence[str] | None = None,
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Ask one question about one recording.
 
@@ -225,6 +231,8 @@ class AskEvents:
             top_p: Probability mass that words are picked from, above 0 to 1.
             seed: Equal seeds give equal replies.
             routing: "learned", "force:ENCODER", "none" (no weak encoder) or "dense" (all of them).
+            hints: What the language model is told in text beside the sound: some of "transcript",
+                "events", "voice"; an empty list tells nothing.
 
         Returns:
             The reply so far, and everything known about it: routing per window, what was done to
@@ -235,7 +243,8 @@ class AskEvents:
             recordings = (self.uploads.load(audio),) if audio else ()
         turns = [Turn("user", question or "", recordings)]
         file = recordings[0].name if recordings else None
-        answers = self.stream(turns, sampling, routing_control(routing), HeardMemory())
+        told = None if hints is None else tuple(hints)
+        answers = self.stream(turns, sampling, routing_control(routing), HeardMemory(), told)
         try:
             for answer in answers:
                 yield answer.text, {"file": file, **answer.to_dict()}

@@ -8,6 +8,7 @@ import gradio as gr
 
 from mowe.assistant import Assistant, Sampling
 from mowe.audio import AudioLimits
+from mowe.hints.emotion import EMOTION
 from mowe.ui.ask.handlers import Buttons, Inputs
 from mowe.ui.ask.routing_control import LEARNED, routing_choices
 from mowe.ui.shared.examples import ExampleClip
@@ -26,6 +27,18 @@ FORMATS = "wav, flac, mp3, ogg, opus, m4a or webm"
 KNOWLEDGE = ("Trained on", "What it cannot do")  # sections of a model card that visitors see
 
 
+TOLD = {
+    "transcript": "what is said",
+    "events": "what sounds",
+    "voice": "whose voice",
+    EMOTION: "how the voice feels",
+}
+EMOTION_TERMS = (
+    "feelings are guessed by a part that learnt from actors (RAVDESS, CC BY-NC-SA 4.0): not for "
+    "commercial use, and nothing to decide about people by"
+)
+
+
 class AnswerSettings(NamedTuple):
     """The controls of one answer, in the order in which handlers take them."""
 
@@ -34,6 +47,7 @@ class AnswerSettings(NamedTuple):
     top_p: gr.Slider
     seed: gr.Number
     routing: gr.Dropdown
+    hints: gr.CheckboxGroup
 
 
 def build_chat(limits: AudioLimits) -> gr.Chatbot:
@@ -147,7 +161,7 @@ def card_section(card: str, title: str) -> str:
 
 
 def build_settings(assistant: Assistant) -> AnswerSettings:
-    """Sampling and routing, folded away."""
+    """Sampling, routing and hints, folded away."""
     default = Sampling()
     choices = routing_choices(assistant.encoder_names)
     with gr.Accordion("Sampling and routing", open=False, elem_id="settings"):
@@ -169,5 +183,12 @@ def build_settings(assistant: Assistant) -> AnswerSettings:
             routing=gr.Dropdown(
                 choices, value=LEARNED, label="Routing", interactive=True, elem_id="routing",
                 info="force one weak encoder, or leave them all out, and compare the answers",
+            ),
+            hints=gr.CheckboxGroup(
+                [(TOLD[name], name) for name in assistant.hints],
+                value=[name for name in assistant.hints if name != EMOTION],
+                label="Told in text", elem_id="hints",
+                info="what the language model reads beside the sound itself"
+                + (f"; {EMOTION_TERMS}" if EMOTION in assistant.hints else ""),
             ),
         )  # fmt: skip
