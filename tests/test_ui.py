@@ -272,7 +272,8 @@ def test_the_right_hand_side_says_how_to_get_the_same_answer(events, clip):
     assert facts["Heard: tone.wav"] == "16 kHz mono, used as it is."
     assert facts["Windows"] == "all windows together."
     assert facts["Reproduce"].startswith(
-        "preset fake; temperature 0.7, top-p 0.8, seed 3; at most 50 tokens; no weak encoder; told in text: nothing; mowe"
+        "preset fake; temperature 0.7, top-p 0.8, seed 3; at most 50 tokens; no weak encoder; "
+        "told in text: nothing; mowe"
     )
     assert [label for label, _ in updates[-1][6]["stats"]] == [
         "First word", "Encoders", "Tokens", "Total",
