@@ -84,9 +84,9 @@ def test_steps_are_means_of_real_frames_alone():
 def test_padding_changes_nothing():
     detector = EventDetector(6, {"a": "x", "b": "y"}, hidden_dim=8).eval()
     frames, mask = torch.randn(1, 20, 6), torch.ones(1, 20, dtype=torch.bool)
-    alone = detector(frames, mask, 5)
+    alone = detector(*pool_steps(frames, mask, 5))
     padded = torch.cat([frames, torch.randn(1, 17, 6)], dim=1)
-    longer = detector(padded, torch.cat([mask, mask[:, :17] & False], dim=1), 5)
+    longer = detector(*pool_steps(padded, torch.cat([mask, mask[:, :17] & False], dim=1), 5))
     assert longer.mask.sum() == 4
     torch.testing.assert_close(longer.names[:, :4], alone.names)
     torch.testing.assert_close(longer.kinds[:, :4], alone.kinds)

@@ -69,15 +69,13 @@ class EventDetector(nn.Module):
         self.name = nn.Linear(hidden_dim, len(self.names))
         self.kind = nn.Linear(hidden_dim, len(self.kinds))
 
-    def forward(self, frames: Tensor, mask: Tensor, frames_per_step: int) -> EventLogits:
+    def forward(self, pooled: Tensor, real: Tensor) -> EventLogits:
         """Detect events in a batch; padding changes nothing.
 
         Args:
-            frames: Fused frames, `(batch, frames, fused_dim)`.
-            mask: True on real frames, bool `(batch, frames)`.
-            frames_per_step: Frames that are averaged for one decision.
+            pooled: Means of fused frames, `(batch, steps, fused_dim)`; see `pool_steps`.
+            real: True on real steps, bool `(batch, steps)`.
         """
-        pooled, real = pool_steps(frames, mask, frames_per_step)
         hidden = F.gelu(self.project(self.scaled(pooled))) * real.unsqueeze(-1)
         around = self.around(hidden.transpose(1, 2)).transpose(1, 2)
         hidden = hidden + F.gelu(around)

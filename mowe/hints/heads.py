@@ -16,6 +16,30 @@ from mowe.hints.events import EventDetector, EventLogits, pool_steps
 from mowe.hints.scaling import Scaled
 
 
+class Summary(NamedTuple):
+    """All that the heads look at of frames; each feature by itself, so that parts can be joined."""
+
+    steps: Tensor  # (batch, steps, dim), means of frames
+    real: Tensor  # (batch, steps) bool
+    means: Tensor  # (batch, dim), over all real frames
+    deviations: Tensor  # (batch, dim)
+
+    @property
+    def statistics(self) -> Tensor:
+        """`(batch, 2 * dim)`, the means first."""
+        return torch.cat([self.means, self.deviations], dim=1)
+
+
+def joined(parts: Sequence[Summary]) -> Summary:
+    """The summary of frames that stand side by side, from those of their parts."""
+    return Summary(
+        torch.cat([one.steps for one in parts], dim=-1),
+        parts[0].real,
+        torch.cat([one.means for one in parts], dim=-1),
+        torch.cat([one.deviations for one in parts], dim=-1),
+    )
+
+
 class HeadLogits(NamedTuple):
     """What the heads make of a batch."""
 
@@ -47,9 +71,21 @@ class Heads(nn.Module):
     @torch.no_grad()
     def fit(self, frames: Tensor, mask: Tensor) -> None:
         """Learn from a batch how large features are; see `forward` for its form."""
+        found = self.summary(frames, mask)
+        self.detector.scaled.fit(found.steps[found.real])
+        self.labels.scaled.fit(found.statistics)
+
+    def summary(self, frames: Tensor, mask: Tensor) -> Summary:
+        """What `hear` takes, of frames `(batch, frames, dim)` or of some of their features."""
         steps, real = pool_steps(frames, mask, self.frames_per_step)
-        self.detector.scaled.fit(steps[real])
-        self.labels.scaled.fit(frame_statistics(frames, mask))
+        means, deviations = frame_statistics(frames, mask).chunk(2, dim=1)
+        return Summary(steps, real, means, deviations)
+
+    def hear(self, found: Summary) -> HeadLogits:
+        """Hear a batch by its summary."""
+        return HeadLogits(
+            self.detector(found.steps, found.real), self.labels.told(found.statistics)
+        )
 
     def forward(self, frames: Tensor, mask: Tensor) -> HeadLogits:
         """Hear a batch; padding changes nothing.
@@ -58,8 +94,7 @@ class Heads(nn.Module):
             frames: Fused frames, `(batch, frames, fused_dim)`.
             mask: True on real frames, bool `(batch, frames)`.
         """
-        events = self.detector(frames, mask, self.frames_per_step)
-        return HeadLogits(events, self.labels(frames, mask))
+        return self.hear(self.summary(frames, mask))
 
 
 class UtteranceHeads(nn.Module):

@@ -2,9 +2,9 @@
 
 Heads, adapter, projections and routers learn together: heads to name what sounds and whose voice it
 is, the adapter to give tokens near the embeddings of the words for it. Routers learn by the
-expected loss (Jacobs et al. 1991): every encoder is tried in each router's slot, the other slot at
-its pick; what is no router learns from all of them evenly (docs/PAPER.md, the arm "expected loss
-evenly").
+expected loss (Jacobs et al. 1991): every encoder is tried in a router's slot, the other slot at its
+pick; what is no router learns from all of them evenly (docs/PAPER.md, the arm "expected loss
+evenly"). The routers take turns, a step each: trying both in every step costs twice as much.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from mowe.checkpoint import MoWE
 from mowe.data.features import FeatureStore
 from mowe.data.sampling import Sound
 from mowe.encoders import EncodedAudio
-from mowe.hints.heads import HeadLogits
+from mowe.hints.heads import HeadLogits, Summary, joined
 from mowe.model.control import RoutingControl
 from mowe.model.routing import RoutingLoss, StepRouting, pool_frames, routing_loss
 from mowe.training.targets import EventTargets, Targets, label_sets, targets_of
@@ -140,6 +140,13 @@ def label_losses(logits: dict[str, Tensor], labels: Sequence[dict[str, int]]) ->
     return torch.stack(rows)
 
 
+class Slot(NamedTuple):
+    """Features that stand beside others in fused frames, `(batch, frames, dim)`."""
+
+    frames: Tensor
+    summary: Summary  # for the heads; made once, however often the slot is tried
+
+
 class HearingStep(nn.Module):
     """Losses of the first stage; the same two passes as `Step`."""
 
@@ -186,7 +193,7 @@ class HearingStep(nn.Module):
     def forward(
         self, batch: HearingBatch, whole: HearingWhole, control: RoutingControl | None, index: int
     ) -> HearingLoss:
-        """The second pass: the losses with every encoder in every slot.
+        """The second pass: the losses with every encoder in one router's slot.
 
         Args:
             batch: From `prepare`.
@@ -195,8 +202,9 @@ class HearingStep(nn.Module):
             index: Number of the micro-batch in the stage.
         """
         model = self.model
+        base = self._slot(batch.base.frames.float(), batch.base.mask)
         if model.router is None:
-            events, labels, words = (one.sum() for one in self._losses(batch, whole, []))
+            events, labels, words = (one.sum() for one in self._losses(batch, whole, [base]))
             zero, total = events.new_zeros(()), events + labels + words
             return HearingLoss(total, events, labels, words, zero, None)
         features = self.store.features(batch.sounds, RoutingControl(dense=True), batch.base)
@@ -210,29 +218,34 @@ class HearingStep(nn.Module):
             dim=1,
         )  # (batch, encoders, frames, weak_dim)
         chances = [one for one in (learned.independent, learned.dependent) if one is not None]
-        picks = [_mixed(heard, one.detach()) for one in learned.weights]
+        mixed = [_mixed(heard, one.detach()) for one in learned.weights]
+        picks = [self._slot(one, batch.base.mask) for one in mixed]
+        slot = (index // self.parts) % len(picks)  # of the router whose turn it is
         tried = [
-            self._losses(batch, whole, [*picks[:slot], heard[:, place], *picks[slot + 1 :]])
-            for slot in range(len(picks))
-            for place in range(len(model.pool))
+            self._losses(batch, whole, [base, *picks[:slot], one, *picks[slot + 1 :]])
+            for one in (self._slot(frames, batch.base.mask) for frames in heard.unbind(dim=1))
         ]
         kinds = zip(*tried, strict=True)
         events, labels, words = (torch.stack(kind).mean(dim=0).sum() for kind in kinds)
-        alone = torch.stack([torch.stack(one).sum(dim=0) for one in tried])
-        alone = alone.view(len(picks), len(model.pool), -1).detach()  # (slots, encoders, batch)
-        pairs = zip(chances, alone, strict=True)
-        expected = torch.stack([(shares * lost.T).sum() for shares, lost in pairs]).mean()
+        alone = torch.stack([torch.stack(one).sum(dim=0) for one in tried]).detach()
+        expected = (chances[slot] * alone.T).sum()  # alone is (encoders, batch)
         routing = routing_loss(learned, whole.routing)
         weight = model.config.routing.loss_weight * (index // self.parts) / self.steps
         total = events + labels + words + expected + weight * routing.total
         return HearingLoss(total, events, labels, words, expected.detach(), routing)
 
+    def _slot(self, frames: Tensor, mask: Tensor) -> Slot:
+        assert self.model.heads is not None, "a mixture without heads is not trained to hear"
+        return Slot(frames, self.model.heads.summary(frames, mask))
+
     def _losses(
-        self, batch: HearingBatch, whole: HearingWhole, slots: Sequence[Tensor]
+        self, batch: HearingBatch, whole: HearingWhole, slots: Sequence[Slot]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Of each recording, `(batch,)` each: events, labels and words, as shares of a mean."""
-        fused = torch.cat([batch.base.frames.float(), *slots], dim=-1)
-        found, words = self.tell(fused, batch.base.mask)
+        assert self.model.heads is not None, "a mixture without heads is not trained to hear"
+        found = self.model.heads.hear(joined([one.summary for one in slots]))
+        fused = torch.cat([one.frames for one in slots], dim=-1)
+        words = self._said(fused, batch.base.mask)
         labels = [one.labels for one in batch.targets]
         return (
             event_losses(found, [one.events for one in batch.targets]) / whole.steps,
@@ -250,12 +263,14 @@ class HearingStep(nn.Module):
         Returns:
             Logits of the heads, and scores of every label's words, `(batch, labels)` by set.
         """
-        model = self.model
-        assert model.heads is not None, "a mixture without heads is not trained to hear"
-        audio = model.adapter(fused, mask)
+        heads = self.model.heads
+        assert heads is not None, "a mixture without heads is not trained to hear"
+        return heads(fused, mask), self._said(fused, mask)
+
+    def _said(self, fused: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        audio = self.model.adapter(fused, mask)
         pooled = pool_frames(audio.tokens, audio.mask)
-        words = {name: _SCALE * pooled @ self._words(some).T for name, some in self.sets.items()}
-        return model.heads(fused, mask), words
+        return {name: _SCALE * pooled @ self._words(some).T for name, some in self.sets.items()}
 
     def _words(self, labels: Sequence[str]) -> Tensor:
         """Embeddings of labels, of length 1, `(labels, llm_dim)`."""
