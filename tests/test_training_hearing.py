@@ -125,7 +125,7 @@ def test_what_is_sure_and_wrong_in_half_of_the_dev_split_becomes_unsure(tmp_path
 
 
 def test_routers_learn_which_encoder_helps(tmp_path):
-    """One encoder is deaf in every slot: with the steps both routers turn away from it."""
+    """One encoder is deaf in every slot: the routers turn away from it, in turns."""
     config = settings(
         write_tones(tmp_path),
         HEARING,
@@ -144,11 +144,14 @@ def test_routers_learn_which_encoder_helps(tmp_path):
     sounds = build_stage(run, PRETRAINING).sampler.step(0)
     batch = step.prepare(sounds, alone=True)
     run.model.train()
-    loss = step(batch, step.whole(batch.sums), None, 0)
-    loss.total.backward()
-    for gradient in (router.independent_logits.grad, router.dependent[1].bias.grad):
-        assert int(gradient.argmax()) == 1  # a step goes against it
-        assert float(gradient[1]) > 0
+    learning = (router.independent_logits, router.dependent[1].bias)
+    for turn, (one, other) in enumerate((learning, learning[::-1])):
+        run.model.zero_grad(set_to_none=False)
+        step(batch, step.whole(batch.sums), None, turn).total.backward()
+        assert int(one.grad.argmax()) == 1  # a step goes against it
+        assert float(one.grad[1]) > 0
+        # the other one has the routing loss alone, whose weight begins at 0
+        assert other.grad is None or float(other.grad.abs().max()) < 0.1 * float(one.grad[1])
 
 
 def test_the_manifest_says_what_heads_learn_and_rare_names_are_left_out():

@@ -134,7 +134,8 @@ def test_accumulated_micro_batches_give_the_loss_and_gradients_of_one_batch(tmp_
     mixture, stage = MIXTURES[kind]
     whole = alone(tmp_path, still(mixture), stage, (32, 1))
     assert whole["router.independent_logits"].abs().max() > 1e-6 or kind == "ours"
-    assert whole["router.dependent.1.weight"].abs().max() > 1e-5
+    # heads teach the routers in turns, the independent one first
+    assert whole["router.dependent.1.weight"].abs().max() > 1e-5 or kind == "heads"
     assert whole["diversity"] > 0
     assert_same(whole, alone(tmp_path, still(mixture), stage, (8, 4)))
 
