@@ -144,6 +144,12 @@ def test_text_about_a_recording_is_left_out_or_anothers_as_often_as_asked():
     assert all(one.told and one.told_of is None for one in always)
 
 
+def test_text_without_a_recording_is_no_wrong_line():
+    groups = {"a": [example("a", 0), *(example("a", n, silent=True) for n in range(1, 9))]}
+    sampler = StepSampler(groups=groups, size=50, telling=Telling(wrong=1.0))
+    assert all(one.told_of is None for one in sampler.step(0))
+
+
 def test_text_alone_is_always_told_of():
     groups = {"lesson": [example("lesson", 1, silent=True)]}
     sampler = StepSampler(groups=groups, size=50, telling=Telling(without=1.0))

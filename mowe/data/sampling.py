@@ -54,7 +54,9 @@ class Telling:
         if chance < self.without:
             return sound._replace(told=False)
         other = draw.choice(group)
-        return sound if other.clip == example.clip else sound._replace(told_of=other)
+        if other.audio is None or other.clip == example.clip:
+            return sound
+        return sound._replace(told_of=other)
 
 
 @dataclass(frozen=True, kw_only=True)
