@@ -527,6 +527,11 @@ def test_what_the_model_is_told_in_text_can_be_chosen_and_is_shown(events):
     apart = replace(reply.answer, hints=lines * 2, audio=audio)
     shown_lines = answer_facts(apart, reply.sampling, "learned")["lines"]
     assert shown_lines.count(["Told in text: a.wav", lines[0]]) == 2
+    assert "About voices" not in dict(shown_lines)
+    voiced = replace(reply.answer, hints=(f"{lines[0]}\nVoice: a man.",), audio=audio)
+    notice = dict(answer_facts(voiced, reply.sampling, "learned")["lines"])["About voices"]
+    assert "nothing to decide about people by" in notice
+    assert "at most 60 minutes" in notice
 
 
 def test_feelings_are_off_until_they_are_ticked(tmp_path):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from mowe.hints.events import SoundEvent, describe_events
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-LENGTH = "Length: "  # how what is told of a recording begins
+LENGTH, VOICE = "Length: ", "Voice: "  # how what is told of a recording begins, and its voice
 _STRING = 5  # digits in a row from which figures are read out one by one, as in a phone number
 _FIGURES = re.compile(r"\d(?:[\d,.\s-]*\d)?")  # with what may stand between them
 
@@ -78,7 +78,7 @@ def hint_lines(
             f"Speech ({one.language}) {one.start:.1f}-{one.end:.1f} s: {spelled(one.text)}"
         )
     if spoken and voice is not None:
-        lines.append(f"Voice: {_voice(voice)}.")
+        lines.append(f"{VOICE}{_voice(voice)}.")
     if events:
         lines.append(describe_events(events))
     return lines if len(lines) > 1 else [*lines, "Nothing is heard."]

@@ -6,7 +6,8 @@ from typing import Any
 import gradio as gr
 
 from mowe.assistant import Answer, Sampling
-from mowe.hints.lines import LENGTH
+from mowe.hints.lines import LENGTH, VOICE
+from mowe.ui.shared.wiring import KEPT_SECONDS
 
 # `textContent` is the point: values in an HTML template would be evaluated.
 DRAW = """
@@ -41,6 +42,11 @@ const draw = () => {
 draw();
 watch('value', draw);
 """
+VOICE_NOTICE = (
+    "Whether a man or a woman speaks, and how a voice feels, is guessed from few or acted voices: "
+    "nothing to decide about people by. The server keeps a recording for at most "
+    f"{KEPT_SECONDS // 60} minutes after it was last used, and for nothing but this conversation."
+)
 WRITER = "the base encoder's own decoder, not by the mixture"
 STATS = (
     ("First word", "first_token", "{:.2f} s"),
@@ -128,7 +134,9 @@ def _told(answer: Answer) -> list[list[str]]:
     names = [one["name"] for one in answer.audio]
     if len(told) != len(names):  # window by window
         names = [names[-1] if names else ""] * len(told)
-    return [[f"Told in text: {name}", lines] for name, lines in zip(names, told, strict=True)]
+    lines = [[f"Told in text: {name}", about] for name, about in zip(names, told, strict=True)]
+    guessed = any(f"\n{VOICE}" in about for about in told)
+    return [*lines, ["About voices", VOICE_NOTICE]] if guessed else lines
 
 
 def _windows(answer: Answer) -> str:
