@@ -16,7 +16,7 @@ from mowe.hints.events import EventDetector, EventLogits, pool_steps
 from mowe.hints.scaling import Scaled
 
 
-class Summary(NamedTuple):
+class FrameSummary(NamedTuple):
     """All that the heads look at of frames; each feature by itself, so that parts can be joined."""
 
     steps: Tensor  # (batch, steps, dim), means of frames
@@ -30,9 +30,9 @@ class Summary(NamedTuple):
         return torch.cat([self.means, self.deviations], dim=1)
 
 
-def joined(parts: Sequence[Summary]) -> Summary:
+def side_by_side(parts: Sequence[FrameSummary]) -> FrameSummary:
     """The summary of frames that stand side by side, from those of their parts."""
-    return Summary(
+    return FrameSummary(
         torch.cat([one.steps for one in parts], dim=-1),
         parts[0].real,
         torch.cat([one.means for one in parts], dim=-1),
@@ -75,13 +75,13 @@ class Heads(nn.Module):
         self.detector.scaled.fit(found.steps[found.real])
         self.labels.scaled.fit(found.statistics)
 
-    def summary(self, frames: Tensor, mask: Tensor) -> Summary:
+    def summary(self, frames: Tensor, mask: Tensor) -> FrameSummary:
         """What `hear` takes, of frames `(batch, frames, dim)` or of some of their features."""
         steps, real = pool_steps(frames, mask, self.frames_per_step)
         means, deviations = frame_statistics(frames, mask).chunk(2, dim=1)
-        return Summary(steps, real, means, deviations)
+        return FrameSummary(steps, real, means, deviations)
 
-    def hear(self, found: Summary) -> HeadLogits:
+    def hear(self, found: FrameSummary) -> HeadLogits:
         """Hear a batch by its summary."""
         return HeadLogits(
             self.detector(found.steps, found.real), self.labels.told(found.statistics)

@@ -18,7 +18,7 @@ from mowe.checkpoint import MoWE
 from mowe.data.features import FeatureStore
 from mowe.data.sampling import Sound
 from mowe.encoders import EncodedAudio
-from mowe.hints.heads import HeadLogits, Summary, joined
+from mowe.hints.heads import FrameSummary, HeadLogits, side_by_side
 from mowe.model.control import RoutingControl
 from mowe.model.routing import RoutingLoss, StepRouting, pool_frames, routing_loss
 from mowe.training.targets import EventTargets, Targets, label_sets, targets_of
@@ -144,7 +144,7 @@ class Slot(NamedTuple):
     """Features that stand beside others in fused frames, `(batch, frames, dim)`."""
 
     frames: Tensor
-    summary: Summary  # for the heads; made once, however often the slot is tried
+    summary: FrameSummary  # for the heads; made once, however often the slot is tried
 
 
 class HearingStep(nn.Module):
@@ -243,7 +243,7 @@ class HearingStep(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Of each recording, `(batch,)` each: events, labels and words, as shares of a mean."""
         assert self.model.heads is not None, "a mixture without heads is not trained to hear"
-        found = self.model.heads.hear(joined([one.summary for one in slots]))
+        found = self.model.heads.hear(side_by_side([one.summary for one in slots]))
         fused = torch.cat([one.frames for one in slots], dim=-1)
         words = self._said(fused, batch.base.mask)
         labels = [one.labels for one in batch.targets]
