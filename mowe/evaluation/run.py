@@ -16,6 +16,7 @@ from mowe.evaluation.asking import answer_all, choose
 from mowe.evaluation.baselines import BASELINES, Bench, find_baselines
 from mowe.evaluation.captions import find_synonyms
 from mowe.evaluation.choices import summarize_routing
+from mowe.evaluation.hearing import heard_rows, summarize_hearing
 from mowe.evaluation.pinned import transcript_normaliser
 from mowe.evaluation.questions import ask_all, by_group, questions_table, read_questions
 from mowe.evaluation.suites import check_tasks, find_suite
@@ -101,6 +102,8 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
         name: judged(BASELINES[name](bench), normalise, suite.tasks)
         for name in find_baselines(settings.baselines)
     }
+    told = heard_rows(assistant, [question.example for question in questions])
+    heads = {"heads": summarize_hearing(told)} if told else {}
     result = about | {
         "normaliser": normaliser,
         "meteor": find_synonyms().variant,
@@ -108,6 +111,7 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
         "baselines": {
             name: summarize(lines, settings.seed, suite.tasks) for name, lines in beside.items()
         },
+        **heads,
         **swaps,
         "routing": summarize_routing(rows, settings.seed),
         "rows": rows,
