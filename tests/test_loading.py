@@ -99,4 +99,4 @@ def test_the_app_takes_random_weights_only_where_the_environment_asks(monkeypatc
     monkeypatch.setenv("MOWE_UNTRAINED", variable)
     with pytest.raises(KeyboardInterrupt):
         program.main()
-    assert seen == {"name": "base-only", "untrained": asked}
+    assert seen == {"name": "base-only", "untrained": asked, "emotion": False}

@@ -122,14 +122,17 @@ def _wire(inputs: ClipInputs, results: Results, events: RoutingEvents) -> None:
         queue=False,
         **QUIET,
     )
+    # a list that loses the focus tells once more what is picked: in a comparison that is being
+    # replaced, so that the late answer would be of the old one
+    pick = results.picked.input(
+        events.pick, [results.comparison, results.picked], [results.figure, results.heard], **BUSY
+    )
     gr.on(
         [inputs.show.click, inputs.window.input],
         events.show,
         [inputs.files, inputs.window, results.picked],
         [*results],
+        cancels=[pick],
         **MODEL_QUEUE,
         **BUSY,
-    )
-    results.picked.input(
-        events.pick, [results.comparison, results.picked], [results.figure, results.heard], **BUSY
     )
