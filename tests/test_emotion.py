@@ -87,6 +87,8 @@ def test_it_fits_one_mixture_whatever_its_language_model_learns(made):
     state = {name: one.clone() for name, one in model.trained_state().items()}
     lora = next(name for name in state if "lora" in name)
     assert fused_sum(state | {lora: state[lora] + 1}) == fused_sum(state)
+    for encoder in ("base_encoder.x", "weak_encoders.0.x"):  # that a mixture trains
+        assert fused_sum(state | {encoder: state[lora]}) != fused_sum(state)
     head = read_emotion(folder / "part", model.fused_dim, state)
     assert head.sets == {EMOTION: FEELINGS}
     other = next(name for name in state if name.startswith("fusion."))

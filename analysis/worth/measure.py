@@ -257,10 +257,7 @@ def _batch(model: MoWE, recording: Recording) -> AudioBatch:
     batch = make_batch(
         [{rate: torch.from_numpy(recording.at(rate)) for rate in model.sample_rates}]
     )
-    return AudioBatch(
-        {rate: one.to(model.device) for rate, one in batch.waveforms.items()},
-        {rate: one.to(model.device) for rate, one in batch.lengths.items()},
-    )
+    return batch.to(model.device)
 
 
 @torch.inference_mode()

@@ -129,10 +129,7 @@ class Listener:
         model, part = self.model, recording.window(start, end)
         batch = make_batch([{rate: torch.from_numpy(part.at(rate)) for rate in model.sample_rates}])
         heard = model.listen(
-            batch._replace(
-                waveforms={rate: one.to(model.device) for rate, one in batch.waveforms.items()},
-                lengths={rate: one.to(model.device) for rate, one in batch.lengths.items()},
-            ),
+            batch.to(model.device),
             control,
         )
         about = describe_routing(heard.routing, model.encoder_names)

@@ -106,7 +106,4 @@ def _audio(
     batch = make_batch(
         [{rate: torch.from_numpy(window.at(rate)) for rate in rates} for window in windows]
     )
-    return AudioBatch(
-        {rate: one.to(model.device) for rate, one in batch.waveforms.items()},
-        {rate: one.to(model.device) for rate, one in batch.lengths.items()},
-    )
+    return batch.to(model.device)

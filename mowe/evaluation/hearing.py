@@ -45,7 +45,7 @@ def heard_rows(assistant: Assistant, examples: Iterable[Example]) -> list[Row]:
         if recording.seconds > model.config.window_seconds:
             continue
         parts = {rate: torch.from_numpy(recording.at(rate)) for rate in model.sample_rates}
-        logits = model.heads(*model.listen(make_batch([parts])).fused)
+        logits = model.heads(*model.listen(make_batch([parts]).to(model.device)).fused)
         levels = step_levels(recording.at(SAMPLE_RATE), SAMPLE_RATE)
         sounds = heard_sounds(model.heads, logits, levels)
         true = example.metadata["heard"]

@@ -19,7 +19,8 @@ from mowe.hints.heads import UtteranceHeads
 
 EMOTION = "emotion"  # the set of its labels, and the name of the hint
 SURE = 0.4  # share from which a guess is told; of eight, so that most voices get one
-_FUSED = ("router.", "fusion.", "encoders.")  # what decides about fused frames, of trained tensors
+# what decides about fused frames, of trained tensors
+_FUSED = ("router.", "fusion.", "base_encoder.", "weak_encoders.")
 _AGAIN = "copy the whole folder again"
 
 

@@ -17,6 +17,11 @@ class AudioBatch(NamedTuple):
     waveforms: dict[int, Tensor]  # Hz -> (batch, samples) float32
     lengths: dict[int, Tensor]  # Hz -> (batch,) int64
 
+    def to(self, device: torch.device) -> "AudioBatch":
+        """The same on another device."""
+        moved = ({rate: one.to(device) for rate, one in part.items()} for part in self)
+        return AudioBatch(*moved)
+
 
 class Features(NamedTuple):
     """What the encoders say; that of frozen encoders can be cached."""

@@ -104,15 +104,18 @@ def calibrate(run: Run) -> None:
 def dev_losses(run: Run) -> dict[str, float]:
     """Next-token loss of each task on the dev examples, in nats, under the learned routing.
 
-    `dev_TASK` is told of its recordings in text, `dev_untold_TASK` has the audio tokens alone.
+    `dev_TASK` is told of its recordings in text, `dev_untold_TASK` has the audio tokens alone; of a
+    mixture that tells nothing there is the first alone.
     """
     run.model.eval()
+    forms = [("dev", True)]
+    forms += [("dev_untold", False)] if run.model.config.hints.given else []
     found: dict[str, float] = {}
     for task in sorted({sound.example.task for sound in run.dev}):
         batch = [one for one in run.dev if one.example.task == task][: run.config.tuning.batch]
         with run.accelerator.autocast():
             audio = run.model.adapt(run.store.features(batch)).audio_tokens()
-            for name, told in (("dev", True), ("dev_untold", False)):
+            for name, told in forms:
                 prompts = [
                     with_tokens(asked(run.model, run.store, sound._replace(told=told)), len(tokens))
                     for sound, tokens in zip(batch, audio, strict=True)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mowe.assistant import Assistant
 from mowe.data.ledger import Ledger, Row
@@ -61,28 +62,14 @@ def _transcribed(bench: Bench) -> list[Row]:
     return list(kept_rows(asked, bench.ledger, "transcribe", answer, describe))
 
 
-def _paper_path(bench: Bench) -> list[Row]:
-    """The audio tokens alone: nothing is told in text."""
-    return answer_all(
-        bench.assistant,
-        _told(bench),
-        bench.ledger,
-        by="paper-path",
-        control=bench.control,
-        hints=(),
-    )
+def _part(name: str, **given: Any) -> Callable[[Bench], list[Row]]:
+    """The same mixture with a part of what its language model is given."""
 
+    def rows(bench: Bench) -> list[Row]:
+        asked, ledger = _told(bench), bench.ledger
+        return answer_all(bench.assistant, asked, ledger, by=name, control=bench.control, **given)
 
-def _hints_alone(bench: Bench) -> list[Row]:
-    """What is told in text, without any audio token."""
-    return answer_all(
-        bench.assistant,
-        _told(bench),
-        bench.ledger,
-        by="hints-alone",
-        control=bench.control,
-        tokens=False,
-    )
+    return rows
 
 
 def _told(bench: Bench) -> Sequence[Question]:
@@ -94,8 +81,8 @@ def _told(bench: Bench) -> Sequence[Question]:
 BASELINES: Mapping[str, Callable[[Bench], list[Row]]] = {
     "majority": lambda bench: majority_rows(bench.questions, bench.train),
     "noise": _noise,
-    "paper-path": _paper_path,
-    "hints-alone": _hints_alone,
+    "paper-path": _part("paper-path", hints=()),  # the audio tokens alone
+    "hints-alone": _part("hints-alone", tokens=False),
     "cascade": lambda bench: cascade_rows(bench.assistant, bench.questions, bench.ledger),
     "cepstra": lambda bench: cepstra_rows(bench.questions, bench.train),
     "transcribe": _transcribed,

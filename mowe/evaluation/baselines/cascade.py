@@ -6,6 +6,7 @@ transcript in the question. Questions for the transcript itself are left out: `t
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import torch
 
@@ -34,12 +35,12 @@ def cascade_rows(assistant: Assistant, questions: Sequence[Question], ledger: Le
     asked = [one for one in questions if not one.task.is_transcript]
     if assistant.model.hints.transcriber is None or not asked:
         return []
-    if all(ledger.find(NAME, one.identity) for one in asked):
-        return list(kept_rows(asked, ledger, NAME, lambda _: {}, describe))
-    config = replace(assistant.model.config.language_model, lora_rank=0)
-    language_model = LanguageModel(config, weights.resolve(config.source))
-    language_model = language_model.to(assistant.model.device).float().eval()
-    nothing = torch.zeros(0, language_model.dim, device=assistant.model.device)
+    device = assistant.model.device
+
+    @cache  # not loaded where every answer is in the ledger
+    def untouched() -> LanguageModel:
+        config = replace(assistant.model.config.language_model, lora_rank=0)
+        return LanguageModel(config, weights.resolve(config.source)).to(device).float().eval()
 
     def answer(question: Question) -> Row:
         recording = hear(question.example)
@@ -48,6 +49,8 @@ def cascade_rows(assistant: Assistant, questions: Sequence[Question], ledger: Le
             Message(turn.role, cascade_question(turn.text, text) if turn.recordings else turn.text)
             for turn in conversation(question.example, recording)
         ]
+        language_model = untouched()
+        nothing = torch.zeros(0, language_model.dim, device=device)
         prompt = language_model.prompt(messages, [], reply=True)
         pieces = language_model.stream(prompt, nothing, max_new_tokens=question.task.max_new_tokens)
         return {"answer": "".join(pieces).strip()}
