@@ -74,8 +74,7 @@ def _part(name: str, **given: Any) -> Callable[[Bench], list[Row]]:
 
 def _told(bench: Bench) -> Sequence[Question]:
     """All questions, of a mixture that can be told anything in text."""
-    hints = bench.assistant.model.config.hints
-    return bench.questions if hints.heard or hints.transcript else ()
+    return bench.questions if bench.assistant.model.config.hints.given else ()
 
 
 BASELINES: Mapping[str, Callable[[Bench], list[Row]]] = {
